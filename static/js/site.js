@@ -1,0 +1,79 @@
+/* What every page has: light or dark, copy buttons, times in words, and the search box that takes a dropped file. */
+
+import { drawParcel, bytesOfHex } from "./parcel.js";
+
+function switchTheme(button) {
+  const stored = localStorage.getItem("theme");
+  if (stored) document.documentElement.dataset.theme = stored;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const dark = document.documentElement.dataset.theme
+      ? document.documentElement.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    const next = dark ? "light" : "dark";
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem("theme", next);
+  });
+}
+
+function offerCopy(element) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy ${element.dataset.name || element.dataset.copy}`);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(element.dataset.copy);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  element.after(" ", button);
+}
+
+const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"], [12, "month"], [Infinity, "year"]];
+
+function sayRelative(time) {
+  let amount = (new Date(time.dateTime) - Date.now()) / 1000;
+  for (const [size, unit] of STEPS) {
+    if (Math.abs(amount) < size) {
+      time.textContent = new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.round(amount), unit);
+      return;
+    }
+    amount /= size;
+  }
+}
+
+/* A dropped file is hashed here; only its SHA-256 leaves the browser. */
+async function lookUpFile(input, file) {
+  const limit = 2 ** 30;
+  if (file.size > limit) {
+    input.value = "";
+    input.placeholder = `${file.name} has ${file.size} bytes; the browser looks up files of at most ${limit}. Use: cadastre lookup`;
+    return;
+  }
+  input.value = "";
+  input.placeholder = `Hashing ${file.name} …`;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  location.assign(`${input.dataset.lookUp}?sha256=${hex}&name=${encodeURIComponent(file.name)}`);
+}
+
+function takeDrops(input) {
+  for (const type of ["dragenter", "dragover"]) {
+    input.addEventListener(type, (event) => { event.preventDefault(); input.classList.add("over"); });
+  }
+  input.addEventListener("dragleave", () => input.classList.remove("over"));
+  input.addEventListener("drop", (event) => {
+    event.preventDefault();
+    input.classList.remove("over");
+    if (event.dataTransfer.files.length) lookUpFile(input, event.dataTransfer.files[0]);
+  });
+}
+
+document.querySelectorAll("[data-theme-switch]").forEach(switchTheme);
+document.querySelectorAll("[data-copy]").forEach(offerCopy);
+document.querySelectorAll("time[data-relative]").forEach(sayRelative);
+document.querySelectorAll("[data-look-up]").forEach(takeDrops);
+document.querySelectorAll("[data-parcel]").forEach((element) => {
+  element.innerHTML = drawParcel(bytesOfHex(element.dataset.parcel), Number(element.dataset.size || 96));
+});
