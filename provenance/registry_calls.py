@@ -1,0 +1,5 @@
+"""The transactions that evidence itself sends: registrations, versions, packages, splits and anchors."""
+
+
+def register_kinds() -> None:
+    pass
