@@ -2,17 +2,14 @@
 
 import { drawParcel, bytesOfHex } from "./parcel.js";
 
+/* A cookie, so that the server already writes the choice into the page and nothing flashes. */
 function switchTheme(button) {
-  const stored = localStorage.getItem("theme");
-  if (stored) document.documentElement.dataset.theme = stored;
+  const root = document.documentElement;
   button.hidden = false;
   button.addEventListener("click", () => {
-    const dark = document.documentElement.dataset.theme
-      ? document.documentElement.dataset.theme === "dark"
-      : matchMedia("(prefers-color-scheme: dark)").matches;
-    const next = dark ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
-    localStorage.setItem("theme", next);
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
   });
 }
 
