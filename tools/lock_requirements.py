@@ -60,7 +60,9 @@ def main() -> None:
         pins = closure(lists[key])
         lines = [pins[name] for name in sorted(pins) if name not in written]
         written |= set(pins)
-        (ROOT / filename).write_text(f"# {title} Written by `make lock` from pyproject.toml.\n" + "\n".join(lines) + "\n")
+        (ROOT / filename).write_text(
+            f"# {title} Written by `make lock` from pyproject.toml.\n" + "\n".join(lines) + "\n"
+        )
 
 
 if __name__ == "__main__":
