@@ -10,7 +10,9 @@ from provenance.models.chain import (
     VersionRecord,
 )
 from provenance.models.content import (
+    Act,
     Answer,
+    ContentAct,
     ContentKey,
     FileState,
     FingerprintRow,
@@ -47,10 +49,12 @@ from provenance.models.outbox import (
 )
 
 __all__ = [
+    "Act",
     "AnchorRecord",
     "Answer",
     "Block",
     "ChainEvent",
+    "ContentAct",
     "ContentKey",
     "DatasetRecord",
     "Deployment",

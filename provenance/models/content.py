@@ -85,6 +85,7 @@ class Submission(models.Model):
     manifest = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="", db_index=True)
     package = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
     package_number = models.PositiveIntegerField(default=1)
+    package_root = models.CharField(max_length=CID_LENGTH, blank=True, default="")
     preview_public = models.BooleanField(null=True, default=None)
     derive_bps = models.PositiveIntegerField(default=0)
     splits = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
@@ -95,14 +96,14 @@ class Submission(models.Model):
     expires = models.DateTimeField(null=True, default=None)
 
     class Meta:
-        constraints = [
+        constraints = (
             models.CheckConstraint(condition=models.Q(version__gte=1), name="submission_version_counts_from_one"),
-        ]
-        indexes = [
+        )
+        indexes = (
             models.Index(fields=["party", "created"], name="submission_by_party"),  # the creator's list of drafts
             models.Index(fields=["state", "changed"], name="submission_due"),  # content_tasks.sweep_submissions
             models.Index(fields=["dataset", "version"], name="submission_by_version"),  # dataset pages, repackaging
-        ]
+        )
 
     def __str__(self) -> str:
         return f"{self.title or 'untitled'} v{self.version} ({self.state})"
@@ -119,6 +120,7 @@ class FileState(models.TextChoices):
     UPLOADING = "uploading"
     UPLOADED = "uploaded"
     INSPECTED = "inspected"
+    STORED = "stored"
     QUARANTINED = "quarantined"
     REFUSED = "refused"
 
@@ -126,7 +128,8 @@ class FileState(models.TextChoices):
 class SubmittedFile(models.Model):
     """One file of a submission; its id is the id of its upload.
 
-    `size` is what the client announced, `received` the tus offset; `salt` is 32 hex digits; `scratch` is a path under
+    `size` is what the client announced, `received` the tus offset, `claimed_sha256` what the client hashed before
+    sending (checked, never trusted); `salt` is 32 hex digits; `scratch` is a path under
     the scratch directory, empty once removed; `stage` as in Submission; `lease` keeps a second worker from doing the
     same work at the same time, and runs out by itself.
     """
@@ -142,7 +145,7 @@ class SubmittedFile(models.Model):
     kind = models.CharField(max_length=8, blank=True, default="")
     records = models.BigIntegerField(default=0)
     salt = models.CharField(max_length=32, blank=True, default="")
-    plain_cid = models.CharField(max_length=CID_LENGTH, blank=True, default="")
+    claimed_sha256 = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
     stored_name = models.CharField(max_length=1024, blank=True, default="")
     stored_cid = models.CharField(max_length=CID_LENGTH, blank=True, default="")
     stored_size = models.BigIntegerField(null=True, default=None)
@@ -157,17 +160,17 @@ class SubmittedFile(models.Model):
     changed = models.DateTimeField()
 
     class Meta:
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["submission", "path"], name="one_file_per_path"),
             models.CheckConstraint(
                 condition=models.Q(received__gte=0) & models.Q(received__lte=models.F("size")),
                 name="file_received_within_size",
             ),
-        ]
-        indexes = [
+        )
+        indexes = (
             models.Index(fields=["state", "lease"], name="file_due"),  # ingest.take_due_files
             models.Index(fields=["sha256"], name="file_by_sha256"),  # /sha256/{digest}, exact look-up
-        ]
+        )
 
     def __str__(self) -> str:
         return f"{self.path!r} ({self.received} of {self.size} bytes)"
@@ -180,7 +183,7 @@ class UploadQuota(models.Model):
     held = models.BigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(held__gte=0), name="quota_never_negative")]
+        constraints = (models.CheckConstraint(condition=models.Q(held__gte=0), name="quota_never_negative"),)
 
     def __str__(self) -> str:
         return f"{self.party}: {self.held} bytes"
@@ -234,10 +237,10 @@ class Match(models.Model):
     created = models.DateTimeField()
 
     class Meta:
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["submission", "matched_submission", "kind"], name="one_match_per_pair"),
-        ]
-        indexes = [models.Index(fields=["review", "created"], name="match_waiting_review")]  # the operator's dashboard
+        )
+        indexes = (models.Index(fields=["review", "created"], name="match_waiting_review"),)  # the operator's dashboard
 
     def __str__(self) -> str:
         return f"{self.share_bps} bp of {self.kind} records match {self.matched_dataset or self.matched_title}"
@@ -263,11 +266,11 @@ class FingerprintRow(models.Model):
     created = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["file", "algorithm"], name="one_sketch_per_file_and_algorithm")]
-        indexes = [
+        constraints = (models.UniqueConstraint(fields=["file", "algorithm"], name="one_sketch_per_file_and_algorithm"),)
+        indexes = (
             models.Index(fields=["index_version", "kind"], name="fingerprint_added_since"),  # similarity.rows_since
             models.Index(fields=["dataset"], name="fingerprint_by_dataset"),  # erase, registration
-        ]
+        )
 
     def __str__(self) -> str:
         return f"{self.algorithm} of {self.records} records"
@@ -305,14 +308,14 @@ class ContentKey(models.Model):
     changed = models.DateTimeField()
 
     class Meta:
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["submission", "package_number"], name="one_content_key_per_package"),
             models.CheckConstraint(
                 condition=models.Q(state="made", wrapped__isnull=False)
                 | models.Q(state__in=["wanted", "destroyed"], wrapped__isnull=True),
                 name="content_key_is_held_only_when_made",
             ),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"content key of package {self.package_number} ({self.state})"
@@ -327,7 +330,7 @@ class GrantState(models.TextChoices):
 
 
 class GrantRow(models.Model):
-    """*Encrypt the content key of package P to recipient R if license L is active and final.*"""
+    """A wish: encrypt the content key of package P to recipient R if license L is active and final."""
 
     license = models.CharField(max_length=CAIP_LENGTH)
     package = models.CharField(max_length=DIGEST_LENGTH)
@@ -339,7 +342,7 @@ class GrantRow(models.Model):
     changed = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["license", "package", "recipient"], name="one_grant")]
+        constraints = (models.UniqueConstraint(fields=["license", "package", "recipient"], name="one_grant"),)
 
     def __str__(self) -> str:
         return f"grant to {self.license} ({self.state})"
@@ -373,8 +376,33 @@ class PinRow(models.Model):
     due = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["cid", "store"], name="one_pin_per_store")]
-        indexes = [models.Index(fields=["state", "due"], name="pin_due")]  # pinning.repair_due, pinning.audit_due
+        constraints = (models.UniqueConstraint(fields=["cid", "store"], name="one_pin_per_store"),)
+        indexes = (models.Index(fields=["state", "due"], name="pin_due"),)  # pinning.repair_due, pinning.audit_due
 
     def __str__(self) -> str:
         return f"{self.cid} in {self.store} ({self.state})"
+
+
+class Act(models.TextChoices):
+    """The two acts that stop delivery; *delist* is an act of trade and leaves content alone."""
+
+    WITHHELD = "withheld", "delivery stops, the record stays"
+    ERASED = "erased", "withheld, and keys, salts, fingerprints and previews are destroyed"
+
+
+class ContentAct(models.Model):
+    """That a version (0: every version) of a dataset is withheld or erased. `order`: digest of the order, if any."""
+
+    dataset = models.CharField(max_length=CAIP_LENGTH)
+    version = models.PositiveIntegerField(default=0)
+    act = models.CharField(max_length=8, choices=Act)
+    reason = models.CharField(max_length=40)
+    order = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
+    by = models.UUIDField()
+    created = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["dataset", "version", "act"], name="one_act_per_version"),)
+
+    def __str__(self) -> str:
+        return f"{self.dataset} v{self.version or '*'} {self.act}"
