@@ -1,0 +1,51 @@
+"""Everything trade stores, by noun. Rows about chain facts are projections; see docs/architecture.md."""
+
+from marketplace.models.accounts import (
+    Account,
+    AccountAddress,
+    ApiKey,
+    Handover,
+    Invitation,
+    KeyExport,
+    Membership,
+    User,
+    Withdrawal,
+)
+from marketplace.models.catalog import Contributor, Draft, Listing, OfferRow, Quote, SlugRedirect, TermsRow
+from marketplace.models.journal import Alarm, JournalAccount, Transfer
+from marketplace.models.limits import IdempotencyRecord, PeriodRun, RateWindow
+from marketplace.models.settlements import PayeeRow, PayoutRow, SettlementRow
+from marketplace.models.trade import Disclosure, LicenseRow, Order, UsageReport, VoucherRow
+
+__all__ = [
+    "Account",
+    "AccountAddress",
+    "Alarm",
+    "ApiKey",
+    "Contributor",
+    "Disclosure",
+    "Draft",
+    "Handover",
+    "IdempotencyRecord",
+    "Invitation",
+    "JournalAccount",
+    "KeyExport",
+    "LicenseRow",
+    "Listing",
+    "Membership",
+    "OfferRow",
+    "Order",
+    "PayeeRow",
+    "PayoutRow",
+    "PeriodRun",
+    "Quote",
+    "RateWindow",
+    "SettlementRow",
+    "SlugRedirect",
+    "TermsRow",
+    "Transfer",
+    "UsageReport",
+    "User",
+    "VoucherRow",
+    "Withdrawal",
+]

@@ -1,0 +1,359 @@
+"""Django settings, all from the environment; docs/operators.md lists every name, and a test keeps both equal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from marketplace import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Where and what this instance is
+
+CADASTRE_VAR = environment.folder("CADASTRE_VAR", BASE_DIR / "var")
+CADASTRE_NETWORK = environment.choice("CADASTRE_NETWORK", ("test", "live"), "test")
+LIVE = CADASTRE_NETWORK == "live"
+CADASTRE_PUBLIC_URL = environment.address("CADASTRE_PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https"))
+_PUBLIC = urlsplit(CADASTRE_PUBLIC_URL)
+
+DEBUG = environment.flag("CADASTRE_DEBUG", default=False)
+if DEBUG and LIVE:
+    raise ImproperlyConfigured("CADASTRE_DEBUG shows settings and source to strangers; it is refused on a live network.")
+if LIVE and _PUBLIC.scheme != "https":
+    raise ImproperlyConfigured(f"CADASTRE_PUBLIC_URL is {CADASTRE_PUBLIC_URL!r}; a live network needs https.")
+
+ALLOWED_HOSTS = environment.listed("CADASTRE_HOSTS", sorted({"127.0.0.1", "localhost", str(_PUBLIC.hostname)}))
+CSRF_TRUSTED_ORIGINS = [CADASTRE_PUBLIC_URL]
+
+
+def _secret_key() -> str:
+    """Return the configured key, or one made at the first start: no key that is in the source signs sessions."""
+    given = environment.text("CADASTRE_SECRET_KEY")
+    if given:
+        if len(given) < 32:
+            raise ImproperlyConfigured(f"CADASTRE_SECRET_KEY has {len(given)} characters; it needs at least 32.")
+        return given
+    path = CADASTRE_VAR / "secret_key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # O_EXCL: of two processes that start together one writes, the other reads what it wrote.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return path.read_text() or _made_elsewhere(path)
+
+
+def _made_elsewhere(path: Path) -> str:
+    raise ImproperlyConfigured(f"{path} is empty; delete it and start again.")
+
+
+SECRET_KEY = _secret_key()
+
+# Evidence: log, keys, content, chain. Folders follow CADASTRE_VAR unless they are named themselves.
+
+CADASTRE_LOG_DIR = environment.folder("CADASTRE_LOG_DIR", CADASTRE_VAR / "log")
+CADASTRE_LOG_ORIGIN = environment.text("CADASTRE_LOG_ORIGIN", "cadastre.localhost/log")
+if not CADASTRE_LOG_ORIGIN or set(CADASTRE_LOG_ORIGIN) & set(" +\n\t"):
+    raise ImproperlyConfigured("CADASTRE_LOG_ORIGIN must be a name without spaces and plus signs (C2SP tlog-checkpoint).")
+CADASTRE_KEY_FILE = environment.folder("CADASTRE_KEY_FILE", CADASTRE_VAR / "keys" / "master.json")
+# Only the signer opens the key file. The development default guards nothing and says so.
+CADASTRE_KEY_PASSPHRASE = environment.text("CADASTRE_KEY_PASSPHRASE", "" if LIVE else "development-only")
+CADASTRE_UPLOAD_DIR = environment.folder("CADASTRE_UPLOAD_DIR", CADASTRE_VAR / "uploads")
+CADASTRE_BLOCK_DIR = environment.folder("CADASTRE_BLOCK_DIR", CADASTRE_VAR / "blocks")
+CADASTRE_STORE = environment.choice("CADASTRE_STORE", ("local", "kubo"), "local")
+CADASTRE_KUBO_API = environment.text("CADASTRE_KUBO_API", "/ip4/127.0.0.1/tcp/5001/http")
+CADASTRE_COPIES = environment.integer("CADASTRE_COPIES", 1, low=1, high=20)
+CADASTRE_RPC_URL = environment.address("CADASTRE_RPC_URL", "http://127.0.0.1:8545", ("http", "https"))
+
+# Trade
+
+CADASTRE_EPOCH_SECONDS = environment.integer("CADASTRE_EPOCH_SECONDS", 2_592_000, low=1, high=31_536_000)
+CADASTRE_SETTLEMENT_WINDOW = environment.integer("CADASTRE_SETTLEMENT_WINDOW", 172_800, low=0, high=2_592_000)
+CADASTRE_FEE_BPS = environment.integer("CADASTRE_FEE_BPS", 250, low=0, high=500)
+CADASTRE_HOLD_SECONDS = environment.integer("CADASTRE_HOLD_SECONDS", 86_400 if LIVE else 0, low=0, high=2_592_000)
+CADASTRE_PUSH_THRESHOLD = environment.integer("CADASTRE_PUSH_THRESHOLD", 1_000_000, low=0, high=2**63 - 1)
+CADASTRE_FAUCET_AMOUNT = environment.integer("CADASTRE_FAUCET_AMOUNT", 1_000_000_000, low=1, high=10**15)
+CADASTRE_WITHDRAWAL_DELAY = environment.integer("CADASTRE_WITHDRAWAL_DELAY", 86_400, low=0, high=2_592_000)
+CADASTRE_RELAY_ACCOUNT_DAILY = environment.integer("CADASTRE_RELAY_ACCOUNT_DAILY", 200, low=0, high=1_000_000)
+CADASTRE_RELAY_GLOBAL_DAILY = environment.integer("CADASTRE_RELAY_GLOBAL_DAILY", 20_000, low=0, high=100_000_000)
+
+# Application
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "provenance",
+    "marketplace",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "marketplace.urls"
+WSGI_APPLICATION = "marketplace.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database
+
+DATABASE = environment.database("DATABASE_URL", f"sqlite:///{CADASTRE_VAR / 'cadastre.sqlite3'}")
+_POOL_SIZE = environment.integer("CADASTRE_DATABASE_POOL", 8, low=1, high=200)
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    CADASTRE_VAR.mkdir(parents=True, exist_ok=True)
+    DATABASE |= {
+        "OPTIONS": {
+            # IMMEDIATE takes the write lock at BEGIN and waits for it. A deferred transaction that reads first and
+            # then writes fails at once with "database is locked", whatever the timeout (SQLite: SQLITE_BUSY_SNAPSHOT).
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
+        },
+        # A file, not memory: tests with threads need one database with several connections. One per test process.
+        "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"cadastre-test-{os.getpid()}.sqlite3")},
+    }
+else:
+    DATABASE |= {
+        "ENGINE": "django.db.backends.postgresql",
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": _POOL_SIZE, "timeout": 20}},
+        # Without it the first request after a database restart gets a dead connection from the pool.
+        "CONN_HEALTH_CHECKS": True,
+    }
+DATABASES = {"default": DATABASE}
+
+# Queue: a doorbell. Tasks take what is due from the database, so nothing is stored in results or lost with a message.
+
+CELERY_BROKER_URL = environment.text("CELERY_BROKER_URL", "filesystem://")
+_BROKER_DIR = CADASTRE_VAR / "broker"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+if CELERY_BROKER_URL == "filesystem://":
+    _BROKER_DIR.mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_BROKER_DIR),
+        "data_folder_out": str(_BROKER_DIR),
+        "control_folder": str(_BROKER_DIR / "control"),
+        "polling_interval": 0.2,
+    }
+elif urlsplit(CELERY_BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps", "memory"}:
+    raise ImproperlyConfigured("CELERY_BROKER_URL must be filesystem://, redis://, rediss://, amqp:// or amqps://.")
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "work"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TIME_LIMIT = 3_600
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(CADASTRE_VAR / "celerybeat-schedule")
+
+# People
+
+AUTH_USER_MODEL = "marketplace.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "marketplace.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if LIVE else "optional"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = _PUBLIC.scheme
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not LIVE
+MFA_TOTP_ISSUER = "Cadastre"
+
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 1  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "login"
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+_MAIL_FOLDER = CADASTRE_VAR / "mail"
+_MAIL = environment.mail("CADASTRE_EMAIL_URL", f"filemail://{_MAIL_FOLDER}")
+EMAIL_BACKEND = str(_MAIL["EMAIL_BACKEND"])
+EMAIL_FILE_PATH = str(_MAIL.get("EMAIL_FILE_PATH") or _MAIL_FOLDER)
+EMAIL_HOST = _MAIL.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _MAIL.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _MAIL.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _MAIL.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = bool(_MAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_MAIL.get("EMAIL_USE_SSL"))
+DEFAULT_FROM_EMAIL = environment.text("CADASTRE_EMAIL_FROM", f"cadastre@{_PUBLIC.hostname}")
+
+# Browser security
+
+_SECURE = _PUBLIC.scheme == "https"
+if environment.flag("CADASTRE_BEHIND_PROXY", default=False):
+    # Only then: without a proxy that overwrites the header, anybody could claim to have come by https.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+USE_X_FORWARDED_HOST = False
+SECURE_SSL_REDIRECT = _SECURE
+SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "cadastre_session", "cadastre_csrf"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "worker-src": [SELF],
+        "style-src": [SELF],
+        "font-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "media-src": [SELF, "blob:"],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# Static files
+
+STATIC_URL = "/static/"
+STATIC_ROOT = environment.folder("CADASTRE_STATIC_ROOT", CADASTRE_VAR / "static")
+STATICFILES_DIRS = [path for path in (BASE_DIR / "static",) if path.is_dir()]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = not LIVE
+MEDIA_ROOT = CADASTRE_VAR / "media"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "marketplace.api.authentication.ApiKeyAuthentication",
+        "marketplace.api.authentication.SessionActorAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "marketplace.api.problems.problem_response",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "Cadastre",
+    "DESCRIPTION": "The open register and market for training data.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# Language and time
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+# Logging: to standard error, one line per event, secrets blanked
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "marketplace.redaction.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["stderr"],
+        "level": environment.choice("CADASTRE_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+    },
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "axes": {"level": "WARNING"},
+    },
+}

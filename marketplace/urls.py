@@ -1,0 +1,20 @@
+"""The root of all addresses. Permanent ones are listed in docs/formats.md."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+
+def alive(_request: HttpRequest) -> HttpResponse:
+    """Answer 200 when this process serves and its database answers; load balancers ask nothing else."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+urlpatterns = [
+    path("healthz", alive, name="healthz"),
+    path("account/", include("allauth.urls")),
+]
