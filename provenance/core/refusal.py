@@ -13,7 +13,9 @@ class Refusal(Exception):
     Subclass it per noun (`ManifestRefusal`), never per sentence.
     """
 
-    def __init__(self, code: str, message: str, *, limit: Figure = None, actual: Figure = None, todo: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, limit: Figure = None, actual: Figure = None, todo: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -23,10 +25,12 @@ class Refusal(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions pickle by positional arguments; without this a refusal raised in a worker dies on its way back.
-        return _restored, (type(self), self.code, self.message, self.limit, self.actual, self.todo)
+        return _restored, (type(self), self.code, self.message, (self.limit, self.actual, self.todo))
 
     def __str__(self) -> str:
-        figures = [f"{name} {value}" for name, value in (("limit", self.limit), ("actual", self.actual)) if value is not None]
+        figures = [
+            f"{name} {value}" for name, value in (("limit", self.limit), ("actual", self.actual)) if value is not None
+        ]
         sentence = f"{self.message} ({', '.join(figures)})" if figures else self.message
         return f"{sentence} {self.todo}" if self.todo else sentence
 
@@ -46,5 +50,6 @@ class Refusal(Exception):
         return problem
 
 
-def _restored(kind: type[Refusal], code: str, message: str, limit: Figure, actual: Figure, todo: str | None) -> Refusal:
+def _restored(kind: type[Refusal], code: str, message: str, rest: tuple[Figure, Figure, str | None]) -> Refusal:
+    limit, actual, todo = rest
     return kind(code, message, limit=limit, actual=actual, todo=todo)
