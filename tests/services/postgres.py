@@ -15,23 +15,26 @@ import psycopg
 from provenance.adapters.local_process import free_port, start_process
 from tests.services.presence import missing
 
+STOP = signal.SIGINT
+"""Ends connections and stops; SIGTERM would wait for them."""
+
 
 def find(program: str) -> Path | None:
     """`program` on PATH, else in the newest of Debian's version directories."""
     found = shutil.which(program)
     if found:
         return Path(found)
-    versions = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parent.parent.name)
-    )
-    return versions[-1] if versions else None
+    installed = Path("/usr/lib/postgresql").glob(f"*/bin/{program}")
+    return max(installed, key=lambda path: int(path.parent.parent.name), default=None)
 
 
 def as_server_user() -> list[str]:
     """Words before a command that give up root, which PostgreSQL refuses."""
     if os.geteuid() != 0:
         return []
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
+    # The kernel forgets whom to tell of the parent's death when the user changes, so it is said again here.
+    user = ["--reuid=postgres", "--regid=postgres", "--init-groups"]
+    return ["setpriv", *user, "--pdeathsig", STOP.name.removeprefix("SIG"), "--"]
 
 
 @contextmanager
@@ -47,18 +50,9 @@ def cluster() -> Iterator[str]:
             postgres = pwd.getpwnam("postgres")
             os.chown(directory, postgres.pw_uid, postgres.pw_gid)
         data = directory / "data"
-        create = [
-            *as_server_user(),
-            initdb,
-            "-D",
-            data,
-            "-U",
-            "cadastre",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-        ]
-        subprocess.run([*create, "--locale=C.UTF-8"], check=True, capture_output=True, cwd=directory)
+        create = [*as_server_user(), initdb, "-D", data, "-U", "cadastre", "--auth=trust", "--no-sync"]
+        encoding = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*create, *encoding], check=True, capture_output=True, cwd=directory)
         running = start_process(
             "PostgreSQL",
             [
@@ -70,7 +64,7 @@ def cluster() -> Iterator[str]:
             log=directory / "postgres.log",
             ready=lambda: accepts(port),
             seconds=30,
-            stop_signal=signal.SIGINT,  # end connections and stop; SIGTERM would wait for them
+            stop_signal=STOP,
         )
         try:
             yield f"postgresql://cadastre@127.0.0.1:{port}/postgres"
