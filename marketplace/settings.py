@@ -26,7 +26,7 @@ _PUBLIC = urlsplit(CADASTRE_PUBLIC_URL)
 
 DEBUG = environment.flag("CADASTRE_DEBUG", default=False)
 if DEBUG and LIVE:
-    raise ImproperlyConfigured("CADASTRE_DEBUG shows settings and source to strangers; it is refused on a live network.")
+    raise ImproperlyConfigured("CADASTRE_DEBUG shows source and settings to strangers: not on a live network.")
 if LIVE and _PUBLIC.scheme != "https":
     raise ImproperlyConfigured(f"CADASTRE_PUBLIC_URL is {CADASTRE_PUBLIC_URL!r}; a live network needs https.")
 
@@ -63,7 +63,7 @@ SECRET_KEY = _secret_key()
 CADASTRE_LOG_DIR = environment.folder("CADASTRE_LOG_DIR", CADASTRE_VAR / "log")
 CADASTRE_LOG_ORIGIN = environment.text("CADASTRE_LOG_ORIGIN", "cadastre.localhost/log")
 if not CADASTRE_LOG_ORIGIN or set(CADASTRE_LOG_ORIGIN) & set(" +\n\t"):
-    raise ImproperlyConfigured("CADASTRE_LOG_ORIGIN must be a name without spaces and plus signs (C2SP tlog-checkpoint).")
+    raise ImproperlyConfigured("CADASTRE_LOG_ORIGIN is a name without spaces and plus signs (C2SP).")
 CADASTRE_KEY_FILE = environment.folder("CADASTRE_KEY_FILE", CADASTRE_VAR / "keys" / "master.json")
 # Only the signer opens the key file. The development default guards nothing and says so.
 CADASTRE_KEY_PASSPHRASE = environment.text("CADASTRE_KEY_PASSPHRASE", "" if LIVE else "development-only")
@@ -217,7 +217,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "marketplace.adapters.AccountAdapter"
+ACCOUNT_ADAPTER = "marketplace.sign_up.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -291,6 +291,7 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = environment.folder("CADASTRE_STATIC_ROOT", CADASTRE_VAR / "static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns about a folder that collectstatic has yet to make
 STATICFILES_DIRS = [path for path in (BASE_DIR / "static",) if path.is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -246,9 +246,7 @@ class KeyExport(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["account"], condition=Q(state="waiting"), name="key_export_one_waiting"
-            ),
+            models.UniqueConstraint(fields=["account"], condition=Q(state="waiting"), name="key_export_one_waiting"),
         ]
 
     def __str__(self) -> str:

@@ -10,15 +10,15 @@ from django.utils import timezone
 
 
 class JournalAccount(models.Model):
-    """One pot of one token. Customers' pots are never negative; the world's pots mirror what lies outside."""
+    """One pot of one token. Whose, stands in its name."""
 
     class Kind(models.TextChoices):
-        """`customer` pots are guarded by the database itself."""
+        """Guarded pots are never negative, by a constraint of the database; those of the world mirror the outside."""
 
-        CUSTOMER = "customer"
+        GUARDED = "guarded"
         WORLD = "world"
 
-    # `available/{account}`, `held/{account}`, `chain/treasury`, `chain/faucet`, `spent/purchases` …
+    # `available/{account}`, `market/unsettled`, `world/outside` …: see marketplace/journal.py.
     name = models.CharField(max_length=120)
     # CAIP-19.
     token = models.CharField(max_length=160)
@@ -29,7 +29,7 @@ class JournalAccount(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["name", "token"], name="journal_account_once"),
-            models.CheckConstraint(condition=Q(kind="world") | Q(balance__gte=0), name="journal_customer_not_negative"),
+            models.CheckConstraint(condition=Q(kind="world") | Q(balance__gte=0), name="journal_guarded_not_negative"),
         ]
 
     def __str__(self) -> str:

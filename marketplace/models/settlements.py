@@ -48,7 +48,9 @@ class SettlementRow(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["token", "epoch"], name="settlement_once"),
-            models.CheckConstraint(condition=Q(revenue=models.F("fees") + models.F("allocated")), name="settlement_sums"),
+            models.CheckConstraint(
+                condition=Q(revenue=models.F("fees") + models.F("allocated")), name="settlement_sums"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -103,9 +105,7 @@ class PayoutRow(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["settlement", "payee"], name="payout_once"),
             models.UniqueConstraint(fields=["settlement", "leaf"], name="payout_leaf_once"),
-            models.CheckConstraint(
-                condition=Q(amount__gte=0, cumulative__gte=models.F("amount")), name="payout_sums"
-            ),
+            models.CheckConstraint(condition=Q(amount__gte=0, cumulative__gte=models.F("amount")), name="payout_sums"),
         ]
         # A person's earnings by address.
         indexes: ClassVar = [models.Index(fields=["address"], name="payout_by_address")]

@@ -56,7 +56,9 @@ class Order(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["account", "idempotency_key"], name="order_key_once"),
-            models.CheckConstraint(condition=Q(total__gte=0, fee__gte=0, fee__lte=models.F("total")), name="order_sums"),
+            models.CheckConstraint(
+                condition=Q(total__gte=0, fee__gte=0, fee__lte=models.F("total")), name="order_sums"
+            ),
         ]
         # An account's orders, newest first; the sweep; the fold of a purchase event back to its order.
         indexes: ClassVar = [
@@ -86,7 +88,9 @@ class LicenseRow(models.Model):
     market = models.CharField(max_length=42)
     number = models.BigIntegerField()
     dataset = models.CharField(max_length=160)
-    version = models.IntegerField()
+    # Null while the offer's document is not known here: bought elsewhere, not fetched yet.
+    version = models.IntegerField(null=True)
+    # Digests of the offer document and of the terms.
     offer = models.CharField(max_length=64)
     terms = models.CharField(max_length=64)
     # Base units of `token` (CAIP-19).

@@ -1,0 +1,1 @@
+"""One verb-first function per thing a person can do: `by` says who, `now` says when, one transaction each."""

@@ -1,0 +1,85 @@
+"""Limits that hold exactly, however many ask at the same moment: one UPDATE counts and checks.
+
+A counter is kept per name and window of time. Windows are fixed, so up to twice the limit fits around a border; the
+figures that are shown (limit, remaining, reset) are those that are enforced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from marketplace.models import PeriodRun, RateWindow
+from provenance.core.refusal import Refusal
+
+
+class LimitRefusal(Refusal):
+    """Too much of something in a window of time; `allowance` says when there is more."""
+
+    allowance: Allowance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a window of `seconds` allows, what is left of it, and when the next one begins."""
+
+    limit: int
+    remaining: int
+    seconds: int
+    reset: datetime
+
+
+def take(name: str, *, limit: int, seconds: int, now: datetime, cost: int = 1) -> Allowance:
+    """Use `cost` of the `limit` that `name` has per window of `seconds`. Raises LimitRefusal, counting nothing."""
+    window = int(now.timestamp()) // seconds
+    reset = datetime.fromtimestamp((window + 1) * seconds, tz=UTC)
+    RateWindow.objects.get_or_create(name=name, window=window, defaults={"expires": reset})
+    rows = RateWindow.objects.filter(name=name, window=window)
+    with transaction.atomic():
+        taken = rows.filter(count__lte=limit - cost).update(count=F("count") + cost)
+        count = rows.values_list("count", flat=True).get()
+    if taken == 1:
+        return Allowance(limit, limit - count, seconds, reset)
+    refusal = LimitRefusal(
+        "limit.rate",
+        f"Too many requests: {limit} per {_spoken(seconds)}.",
+        limit=limit,
+        actual=count + cost,
+        todo=f"Try again after {reset:%Y-%m-%dT%H:%M:%SZ}.",
+    )
+    refusal.allowance = Allowance(limit, max(0, limit - count), seconds, reset)
+    raise refusal
+
+
+def begin_period(job: str, period: str, *, now: datetime) -> bool:
+    """Return True for exactly one caller per (job, period): of two beats that ring, one runs the job."""
+    return PeriodRun.objects.get_or_create(job=job, period=period, defaults={"started": now})[1]
+
+
+def end_period(job: str, period: str, *, now: datetime) -> None:
+    """Note that the job of a period has finished."""
+    PeriodRun.objects.filter(job=job, period=period, finished=None).update(finished=now)
+
+
+def forget_before(now: datetime) -> int:
+    """Delete windows that have ended and period keys older than 90 days; return how many rows went."""
+    windows, _ = RateWindow.objects.filter(expires__lt=now).delete()
+    periods, _ = PeriodRun.objects.filter(started__lt=now - timedelta(days=90)).delete()
+    return windows + periods
+
+
+def _spoken(seconds: int) -> str:
+    match seconds:
+        case 1:
+            return "second"
+        case 60:
+            return "minute"
+        case 3600:
+            return "hour"
+        case 86_400:
+            return "day"
+        case _:
+            return f"{seconds} seconds"

@@ -1,0 +1,1 @@
+"""Folds over chain events, and what follows from final ones."""

@@ -1,0 +1,1 @@
+"""Epochs: close, propose, accept, push, reconcile."""

@@ -1,0 +1,21 @@
+"""What sign-in and sign-up (django-allauth) ask of this project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+from django.utils import timezone
+
+from marketplace.actions.accounts import complete_sign_up
+from marketplace.models import User
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Signing up creates the person's account beside the user, in one transaction."""
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002  # allauth's signature
+        """Save the user that `form` describes, and the personal account that everything else belongs to."""
+        user = super().save_user(request, user, form, commit=False)
+        return complete_sign_up(user=user, now=timezone.now()) if commit else user
