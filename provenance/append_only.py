@@ -37,9 +37,7 @@ def installing(vendor: str) -> tuple[str, ...]:
         case "postgresql":
             return (_POSTGRESQL_FUNCTION, *_POSTGRESQL.values())
         case _:
-            raise ValueError(
-                f"The log's append-only triggers are written for SQLite and PostgreSQL, not {vendor}."
-            )
+            raise ValueError(f"The log's append-only triggers are written for SQLite and PostgreSQL, not {vendor}.")
 
 
 def removing(vendor: str) -> tuple[str, ...]:
@@ -48,13 +46,9 @@ def removing(vendor: str) -> tuple[str, ...]:
         case "sqlite":
             return tuple(f"DROP TRIGGER IF EXISTS {name}" for name in _SQLITE)
         case "postgresql":
-            return tuple(
-                f"DROP TRIGGER IF EXISTS {name} ON {TABLE}" for name in _POSTGRESQL
-            )
+            return tuple(f"DROP TRIGGER IF EXISTS {name} ON {TABLE}" for name in _POSTGRESQL)
         case _:
-            raise ValueError(
-                f"The log's append-only triggers are written for SQLite and PostgreSQL, not {vendor}."
-            )
+            raise ValueError(f"The log's append-only triggers are written for SQLite and PostgreSQL, not {vendor}.")
 
 
 def install(connection: BaseDatabaseWrapper) -> None:

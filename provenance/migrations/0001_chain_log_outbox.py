@@ -75,9 +75,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("chain_id", "registry"), name="deployment_by_registry"
-                    )
+                    models.UniqueConstraint(fields=("chain_id", "registry"), name="deployment_by_registry")
                 ],
             },
         ),
@@ -102,7 +100,8 @@ class Migration(migrations.Migration):
                         max_length=42,
                     ),
                 ),
-                ("derive_bps", models.IntegerField()),
+                ("derive_bps", models.IntegerField(help_text="Share that datasets derived from now on owe")),
+                ("open_derive", models.BooleanField(default=False, help_text="Whether deriving needs no license")),
                 (
                     "splits",
                     models.CharField(
@@ -186,9 +185,7 @@ class Migration(migrations.Migration):
                 ("parent", models.CharField(max_length=66)),
                 (
                     "timestamp",
-                    models.BigIntegerField(
-                        help_text="Seconds since 1970, UTC, as the chain says"
-                    ),
+                    models.BigIntegerField(help_text="Seconds since 1970, UTC, as the chain says"),
                 ),
                 (
                     "deployment",
@@ -215,9 +212,7 @@ class Migration(migrations.Migration):
                 ("root", models.CharField(max_length=64)),
                 (
                     "snapshot",
-                    models.CharField(
-                        help_text="SHA-256 of the snapshot index", max_length=64
-                    ),
+                    models.CharField(help_text="SHA-256 of the snapshot index", max_length=64),
                 ),
                 ("tx", models.CharField(max_length=66)),
                 ("block_number", models.BigIntegerField()),
@@ -234,7 +229,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="GasBudget",
+            name="RelayBudget",
             fields=[
                 (
                     "id",
@@ -250,19 +245,13 @@ class Migration(migrations.Migration):
                 ("day", models.DateField()),
                 (
                     "used",
-                    models.BigIntegerField(
-                        default=0, help_text="Gas units reserved or spent"
-                    ),
+                    models.BigIntegerField(default=0),
                 ),
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("chain_id", "scope", "day"), name="budget_by_day"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("used__gte", 0)), name="budget_not_negative"
-                    ),
+                    models.UniqueConstraint(fields=("chain_id", "scope", "day"), name="budget_by_day"),
+                    models.CheckConstraint(condition=models.Q(("used__gte", 0)), name="budget_not_negative"),
                 ],
             },
         ),
@@ -284,9 +273,7 @@ class Migration(migrations.Migration):
                 ("statement", models.TextField(help_text="JCS of the statement")),
                 (
                     "digest",
-                    models.CharField(
-                        help_text="SHA-256 of the JCS bytes", max_length=64
-                    ),
+                    models.CharField(help_text="SHA-256 of the JCS bytes", max_length=64),
                 ),
                 (
                     "signatures",
@@ -297,9 +284,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "sequenced",
-                    models.BigIntegerField(
-                        blank=True, help_text="Index in the log", null=True
-                    ),
+                    models.BigIntegerField(blank=True, help_text="Index in the log", null=True),
                 ),
                 (
                     "cause",
@@ -403,10 +388,8 @@ class Migration(migrations.Migration):
                 ("block_number", models.BigIntegerField(blank=True, null=True)),
                 ("block_hash", models.CharField(blank=True, default="", max_length=66)),
                 (
-                    "gas_reserved",
-                    models.BigIntegerField(
-                        default=0, help_text="Gas units held in the budgets"
-                    ),
+                    "budget_day",
+                    models.DateField(blank=True, help_text="Day whose relay budgets count this intent", null=True),
                 ),
                 ("gas_used", models.BigIntegerField(blank=True, null=True)),
                 ("created_at", models.DateTimeField()),
@@ -455,9 +438,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "max_fee",
-                    models.DecimalField(
-                        decimal_places=0, help_text="maxFeePerGas, wei", max_digits=30
-                    ),
+                    models.DecimalField(decimal_places=0, help_text="maxFeePerGas, wei", max_digits=30),
                 ),
                 (
                     "priority_fee",
@@ -513,11 +494,7 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField()),
             ],
             options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("chain_id", "name"), name="lane_by_name"
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("chain_id", "name"), name="lane_by_name")],
             },
         ),
         migrations.CreateModel(
@@ -531,9 +508,7 @@ class Migration(migrations.Migration):
                 ("leaf_hash", models.BinaryField(max_length=32)),
                 (
                     "envelope",
-                    models.BinaryField(
-                        help_text="JCS of {statement, signatures, previous}"
-                    ),
+                    models.BinaryField(help_text="JCS of {statement, signatures, previous}"),
                 ),
                 ("logged_at", models.DateTimeField()),
             ],
@@ -566,31 +541,21 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "checkpoint",
-                    models.TextField(
-                        default="", help_text="C2SP signed note for `checkpoint_size`"
-                    ),
+                    models.TextField(default="", help_text="C2SP signed note for `checkpoint_size`"),
                 ),
                 ("checkpoint_size", models.BigIntegerField(default=0)),
                 (
                     "published_size",
-                    models.BigIntegerField(
-                        default=0, help_text="Tree size of the static files under /log/"
-                    ),
+                    models.BigIntegerField(default=0, help_text="Tree size of the static files under /log/"),
                 ),
                 (
                     "indexed_size",
-                    models.BigIntegerField(
-                        default=0, help_text="`up_to` of the latest index.committed"
-                    ),
+                    models.BigIntegerField(default=0, help_text="`up_to` of the latest index.committed"),
                 ),
                 ("updated_at", models.DateTimeField()),
             ],
             options={
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("id", 1)), name="one_log_state"
-                    )
-                ],
+                "constraints": [models.CheckConstraint(condition=models.Q(("id", 1)), name="one_log_state")],
             },
         ),
         migrations.CreateModel(
@@ -613,11 +578,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("level", "number"), name="tile_by_place"
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("level", "number"), name="tile_by_place")],
             },
         ),
         migrations.CreateModel(
@@ -637,10 +598,9 @@ class Migration(migrations.Migration):
                 ("package", models.IntegerField()),
                 (
                     "digest",
-                    models.CharField(
-                        help_text="SHA-256 of the package document", max_length=64
-                    ),
+                    models.CharField(help_text="SHA-256 of the package document", max_length=64),
                 ),
+                ("kind", models.CharField(help_text="open or sealed", max_length=6)),
                 ("tx", models.CharField(max_length=66)),
                 ("block_number", models.BigIntegerField()),
                 ("block_hash", models.CharField(max_length=66)),
@@ -676,11 +636,12 @@ class Migration(migrations.Migration):
                 ("child", models.BigIntegerField()),
                 ("parent", models.BigIntegerField()),
                 ("bps", models.IntegerField()),
+                ("license_source", models.IntegerField(default=0, help_text="Index of the market in the registry")),
                 (
                     "license",
                     models.BigIntegerField(
                         default=0,
-                        help_text="License that permits the derivation; 0: the parent is open",
+                        help_text="License that permits the derivation; 0: none was needed",
                     ),
                 ),
                 (
@@ -716,9 +677,7 @@ class Migration(migrations.Migration):
                 ("key_path", models.CharField(max_length=120)),
                 (
                     "typed_data",
-                    models.JSONField(
-                        help_text="types, domain, primaryType, message; integers may be decimal strings"
-                    ),
+                    models.JSONField(help_text="types, domain, primaryType, message; integers may be decimal strings"),
                 ),
                 (
                     "digest",
@@ -743,14 +702,8 @@ class Migration(migrations.Migration):
                 ("signed_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["state", "created_at"], name="signature_due")
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("key_path", "digest"), name="signature_by_digest"
-                    )
-                ],
+                "indexes": [models.Index(fields=["state", "created_at"], name="signature_due")],
+                "constraints": [models.UniqueConstraint(fields=("key_path", "digest"), name="signature_by_digest")],
             },
         ),
         migrations.CreateModel(
@@ -799,9 +752,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="datasetrecord",
-            constraint=models.UniqueConstraint(
-                fields=("deployment", "token"), name="dataset_by_token"
-            ),
+            constraint=models.UniqueConstraint(fields=("deployment", "token"), name="dataset_by_token"),
         ),
         migrations.AddIndex(
             model_name="chainevent",
@@ -812,15 +763,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="chainevent",
-            index=models.Index(
-                fields=["deployment", "final", "block_number"], name="event_by_finality"
-            ),
+            index=models.Index(fields=["deployment", "final", "block_number"], name="event_by_finality"),
         ),
         migrations.AddIndex(
             model_name="chainevent",
-            index=models.Index(
-                fields=["deployment", "name", "block_number"], name="event_by_name"
-            ),
+            index=models.Index(fields=["deployment", "name", "block_number"], name="event_by_name"),
         ),
         migrations.AddIndex(
             model_name="chainevent",
@@ -835,21 +782,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="block",
-            constraint=models.UniqueConstraint(
-                fields=("deployment", "number"), name="block_by_number"
-            ),
+            constraint=models.UniqueConstraint(fields=("deployment", "number"), name="block_by_number"),
         ),
         migrations.AddConstraint(
             model_name="anchorrecord",
-            constraint=models.UniqueConstraint(
-                fields=("deployment", "size"), name="anchor_by_size"
-            ),
+            constraint=models.UniqueConstraint(fields=("deployment", "size"), name="anchor_by_size"),
         ),
         migrations.AddIndex(
             model_name="intenttransaction",
-            index=models.Index(
-                fields=["chain_id", "lane_name", "nonce"], name="transaction_by_nonce"
-            ),
+            index=models.Index(fields=["chain_id", "lane_name", "nonce"], name="transaction_by_nonce"),
         ),
         migrations.AddIndex(
             model_name="packagerecord",
@@ -868,9 +809,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="parentedge",
-            constraint=models.UniqueConstraint(
-                fields=("deployment", "child", "parent"), name="edge_by_ends"
-            ),
+            constraint=models.UniqueConstraint(fields=("deployment", "child", "parent"), name="edge_by_ends"),
         ),
         migrations.AddIndex(
             model_name="versionrecord",
@@ -878,9 +817,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="versionrecord",
-            constraint=models.UniqueConstraint(
-                fields=("deployment", "token", "version"), name="version_by_number"
-            ),
+            constraint=models.UniqueConstraint(fields=("deployment", "token", "version"), name="version_by_number"),
         ),
         migrations.RunPython(install, remove),
     ]

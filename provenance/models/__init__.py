@@ -39,11 +39,11 @@ from provenance.models.log import (
     LogTile,
 )
 from provenance.models.outbox import (
-    GasBudget,
     Intent,
     IntentState,
     IntentTransaction,
     Lane,
+    RelayBudget,
     SignatureRequest,
     SignatureState,
 )
@@ -61,7 +61,6 @@ __all__ = [
     "Document",
     "FileState",
     "FingerprintRow",
-    "GasBudget",
     "GrantRow",
     "GrantState",
     "IndexState",
@@ -80,6 +79,7 @@ __all__ = [
     "PinRow",
     "PinState",
     "Purpose",
+    "RelayBudget",
     "Review",
     "SignatureRequest",
     "SignatureState",

@@ -25,11 +25,7 @@ class Deployment(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("chain_id", "registry"), name="deployment_by_registry"
-            ),
-        )
+        constraints = (models.UniqueConstraint(fields=("chain_id", "registry"), name="deployment_by_registry"),)
 
     def __str__(self) -> str:
         return f"eip155:{self.chain_id}/{self.registry}"
@@ -63,16 +59,10 @@ class Block(models.Model):
     number = models.BigIntegerField()
     hash = models.CharField(max_length=66)
     parent = models.CharField(max_length=66)
-    timestamp = models.BigIntegerField(
-        help_text="Seconds since 1970, UTC, as the chain says"
-    )
+    timestamp = models.BigIntegerField(help_text="Seconds since 1970, UTC, as the chain says")
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "number"), name="block_by_number"
-            ),
-        )
+        constraints = (models.UniqueConstraint(fields=("deployment", "number"), name="block_by_number"),)
 
     def __str__(self) -> str:
         return f"{self.number} {self.hash}"
@@ -107,12 +97,8 @@ class ChainEvent(models.Model):
                 name="event_by_subject",
             ),
             # The follower, for what has become final; and settling, for an epoch's revenue.
-            models.Index(
-                fields=("deployment", "final", "block_number"), name="event_by_finality"
-            ),
-            models.Index(
-                fields=("deployment", "name", "block_number"), name="event_by_name"
-            ),
+            models.Index(fields=("deployment", "final", "block_number"), name="event_by_finality"),
+            models.Index(fields=("deployment", "name", "block_number"), name="event_by_name"),
             # Receipts and pages that start from a transaction.
             models.Index(fields=("tx",), name="event_by_tx"),
         )
@@ -152,7 +138,8 @@ class DatasetRecord(models.Model):
         max_length=42,
         help_text="The owner at registration; bound into the first manifest",
     )
-    derive_bps = models.IntegerField()
+    derive_bps = models.IntegerField(help_text="Share that datasets derived from now on owe")
+    open_derive = models.BooleanField(default=False, help_text="Whether deriving needs no license")
     splits = models.CharField(
         max_length=64,
         default="",
@@ -161,9 +148,7 @@ class DatasetRecord(models.Model):
     stack_bps = models.IntegerField(default=0)
     ancestors = models.IntegerField(default=0)
     versions = models.IntegerField(default=0)
-    manifest = models.CharField(
-        max_length=64, help_text="SHA-256 of the latest version's manifest"
-    )
+    manifest = models.CharField(max_length=64, help_text="SHA-256 of the latest version's manifest")
     tx = models.CharField(max_length=66)
     block_number = models.BigIntegerField()
     block_hash = models.CharField(max_length=66)
@@ -171,18 +156,10 @@ class DatasetRecord(models.Model):
     final = models.BooleanField(default=False)
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "token"), name="dataset_by_token"
-            ),
-        )
+        constraints = (models.UniqueConstraint(fields=("deployment", "token"), name="dataset_by_token"),)
         indexes = (
-            models.Index(
-                fields=("owner",), name="dataset_by_owner"
-            ),  # an account's own datasets
-            models.Index(
-                fields=("manifest",), name="dataset_by_manifest"
-            ),  # /sha256/{digest}, gate
+            models.Index(fields=("owner",), name="dataset_by_owner"),  # an account's own datasets
+            models.Index(fields=("manifest",), name="dataset_by_manifest"),  # /sha256/{digest}, gate
         )
 
     def __str__(self) -> str:
@@ -203,9 +180,7 @@ class VersionRecord(models.Model):
     """A published version of a dataset."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE)
-    dataset = models.ForeignKey(
-        DatasetRecord, on_delete=models.CASCADE, related_name="version_records"
-    )
+    dataset = models.ForeignKey(DatasetRecord, on_delete=models.CASCADE, related_name="version_records")
     token = models.BigIntegerField()
     version = models.IntegerField()
     manifest = models.CharField(max_length=64)
@@ -215,14 +190,8 @@ class VersionRecord(models.Model):
     published_at = models.DateTimeField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "token", "version"), name="version_by_number"
-            ),
-        )
-        indexes = (
-            models.Index(fields=("manifest",), name="version_by_manifest"),
-        )  # /sha256/{digest}
+        constraints = (models.UniqueConstraint(fields=("deployment", "token", "version"), name="version_by_number"),)
+        indexes = (models.Index(fields=("manifest",), name="version_by_manifest"),)  # /sha256/{digest}
 
     def __str__(self) -> str:
         return f"{self.deployment.dataset_caip(self.token)} v{self.version}"
@@ -232,15 +201,12 @@ class PackageRecord(models.Model):
     """A package of a version: how its bytes are stored."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE)
-    dataset = models.ForeignKey(
-        DatasetRecord, on_delete=models.CASCADE, related_name="package_records"
-    )
+    dataset = models.ForeignKey(DatasetRecord, on_delete=models.CASCADE, related_name="package_records")
     token = models.BigIntegerField()
     version = models.IntegerField()
     package = models.IntegerField()
-    digest = models.CharField(
-        max_length=64, help_text="SHA-256 of the package document"
-    )
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the package document")
+    kind = models.CharField(max_length=6, help_text="open or sealed")
     tx = models.CharField(max_length=66)
     block_number = models.BigIntegerField()
     block_hash = models.CharField(max_length=66)
@@ -252,9 +218,7 @@ class PackageRecord(models.Model):
                 name="package_by_number",
             ),
         )
-        indexes = (
-            models.Index(fields=("digest",), name="package_by_digest"),
-        )  # grants, /sha256/{digest}
+        indexes = (models.Index(fields=("digest",), name="package_by_digest"),)  # grants, /sha256/{digest}
 
     def __str__(self) -> str:
         return f"{self.deployment.dataset_caip(self.token)} v{self.version} package {self.package}"
@@ -264,26 +228,16 @@ class ParentEdge(models.Model):
     """One edge of the lineage, fixed at registration: what `child` owes `parent`, in basis points."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE)
-    dataset = models.ForeignKey(
-        DatasetRecord, on_delete=models.CASCADE, related_name="parent_edges"
-    )
+    dataset = models.ForeignKey(DatasetRecord, on_delete=models.CASCADE, related_name="parent_edges")
     child = models.BigIntegerField()
     parent = models.BigIntegerField()
     bps = models.IntegerField()
-    license = models.BigIntegerField(
-        default=0,
-        help_text="License that permits the derivation; 0: the parent is open",
-    )
+    license_source = models.IntegerField(default=0, help_text="Index of the market in the registry")
+    license = models.BigIntegerField(default=0, help_text="License that permits the derivation; 0: none was needed")
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "child", "parent"), name="edge_by_ends"
-            ),
-        )
-        indexes = (
-            models.Index(fields=("deployment", "parent"), name="edge_by_parent"),
-        )  # lineage downwards
+        constraints = (models.UniqueConstraint(fields=("deployment", "child", "parent"), name="edge_by_ends"),)
+        indexes = (models.Index(fields=("deployment", "parent"), name="edge_by_parent"),)  # lineage downwards
 
     def __str__(self) -> str:
         return f"{self.child} from {self.parent} at {self.bps} bp"

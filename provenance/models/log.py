@@ -13,15 +13,9 @@ class IntakeStatement(models.Model):
     subject = models.CharField(max_length=250)
     statement = models.TextField(help_text="JCS of the statement")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the JCS bytes")
-    signatures = models.JSONField(
-        default=list, help_text="Signatures of people, as they go into the entry"
-    )
-    sequenced = models.BigIntegerField(
-        null=True, blank=True, help_text="Index in the log"
-    )
-    cause = models.TextField(
-        default="", blank=True, help_text="Why it could not be sequenced"
-    )
+    signatures = models.JSONField(default=list, help_text="Signatures of people, as they go into the entry")
+    sequenced = models.BigIntegerField(null=True, blank=True, help_text="Index in the log")
+    cause = models.TextField(default="", blank=True, help_text="Why it could not be sequenced")
     created_at = models.DateTimeField()
 
     class Meta:
@@ -32,9 +26,7 @@ class IntakeStatement(models.Model):
                 condition=models.Q(sequenced__isnull=True, cause=""),
                 name="intake_due",
             ),
-            models.Index(
-                fields=("digest",), name="intake_by_digest"
-            ),  # callers that hold the digest only
+            models.Index(fields=("digest",), name="intake_by_digest"),  # callers that hold the digest only
         )
 
     def __str__(self) -> str:
@@ -57,9 +49,7 @@ class LogEntry(models.Model):
         indexes = (
             # `previous` links, trails, and completeness commitments: the latest entry of each subject.
             models.Index(fields=("subject", "index"), name="entry_by_subject"),
-            models.Index(
-                fields=("type", "index"), name="entry_by_type"
-            ),  # the log page's filter
+            models.Index(fields=("type", "index"), name="entry_by_type"),  # the log page's filter
         )
 
     def __str__(self) -> str:
@@ -77,9 +67,7 @@ class LogTile(models.Model):
     hashes = models.BinaryField(help_text="Up to 256 hashes of 32 bytes")
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=("level", "number"), name="tile_by_place"),
-        )
+        constraints = (models.UniqueConstraint(fields=("level", "number"), name="tile_by_place"),)
 
     def __str__(self) -> str:
         return f"{self.level}/{self.number}"
@@ -92,25 +80,15 @@ class LogState(models.Model):
     origin = models.CharField(max_length=200)
     size = models.BigIntegerField(default=0)
     root = models.CharField(max_length=64, help_text="RFC 6962 root, hex")
-    compact_range = models.JSONField(
-        default=list, help_text="Roots of the perfect subtrees, left to right, hex"
-    )
-    checkpoint = models.TextField(
-        default="", help_text="C2SP signed note for `checkpoint_size`"
-    )
+    compact_range = models.JSONField(default=list, help_text="Roots of the perfect subtrees, left to right, hex")
+    checkpoint = models.TextField(default="", help_text="C2SP signed note for `checkpoint_size`")
     checkpoint_size = models.BigIntegerField(default=0)
-    published_size = models.BigIntegerField(
-        default=0, help_text="Tree size of the static files under /log/"
-    )
-    indexed_size = models.BigIntegerField(
-        default=0, help_text="`up_to` of the latest index.committed"
-    )
+    published_size = models.BigIntegerField(default=0, help_text="Tree size of the static files under /log/")
+    indexed_size = models.BigIntegerField(default=0, help_text="`up_to` of the latest index.committed")
     updated_at = models.DateTimeField()
 
     class Meta:
-        constraints = (
-            models.CheckConstraint(condition=models.Q(id=1), name="one_log_state"),
-        )
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="one_log_state"),)
 
     def __str__(self) -> str:
         return f"{self.origin} at {self.size}"
@@ -122,9 +100,7 @@ class AnchorRecord(models.Model):
     deployment = models.ForeignKey("provenance.Deployment", on_delete=models.CASCADE)
     size = models.BigIntegerField()
     root = models.CharField(max_length=64)
-    snapshot = models.CharField(
-        max_length=64, help_text="SHA-256 of the snapshot index"
-    )
+    snapshot = models.CharField(max_length=64, help_text="SHA-256 of the snapshot index")
     tx = models.CharField(max_length=66)
     block_number = models.BigIntegerField()
     block_hash = models.CharField(max_length=66)
@@ -132,11 +108,7 @@ class AnchorRecord(models.Model):
     anchored_at = models.DateTimeField()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "size"), name="anchor_by_size"
-            ),
-        )
+        constraints = (models.UniqueConstraint(fields=("deployment", "size"), name="anchor_by_size"),)
 
     def __str__(self) -> str:
         return f"{self.size} in {self.tx}"
