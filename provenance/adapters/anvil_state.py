@@ -36,12 +36,16 @@ class AnvilState:
                 return copy
         return None
 
-    def keep(self) -> bool:
-        """Copy the current state over the older generation; False when it is unchanged, absent or half written."""
+    def keep(self, *, seconds_apart: float = 5.0) -> bool:
+        """Copy the current state over the older generation.
+
+        False when there is nothing to copy: the file is absent, half written, or less than `seconds_apart` newer than
+        the last copy (anvil writes it every second, changed or not).
+        """
         if not self.current.exists():
             return False
         older, newer = sorted(self.generations, key=_modified)
-        if _modified(newer) >= _modified(self.current):
+        if _modified(self.current) <= _modified(newer) + seconds_apart:
             return False
         content = _whole(self.current)
         if content is None:

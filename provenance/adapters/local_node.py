@@ -43,7 +43,7 @@ class Anvil:
         """End it; with a state file, anvil writes the last blocks on the way out."""
         self.process.stop()
         if self.state is not None:
-            self.state.keep()
+            self.state.keep(seconds_apart=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,13 @@ def start_anvil(
     port: int | None = None,
     chain_id: int = DEVELOPMENT_CHAIN_ID,
     block_seconds: int | None = None,
+    reorg_after_restart: bool = False,
 ) -> Anvil:
     """Start a chain on 127.0.0.1; a free port when `port` is None, a block per transaction when `block_seconds` is.
 
     `finalized` follows two blocks behind the head. It moves only with new blocks: somebody has to mine while
-    anything waits for it.
+    anything waits for it. `reorg_after_restart` saves the state at every block, 170 KB each, without which
+    `anvil_reorg` cannot go back past a restart; a test may want that, an instance that runs for days does not.
 
     Raises:
         LocalNodeMissing: no anvil on this machine.
@@ -111,6 +113,7 @@ def start_anvil(
         *("--chain-id", str(chain_id)),
         *("--slots-in-an-epoch", "1"),
         *("--balance", "1000000"),
+        *("--cache-path", log.parent / "anvil-cache"),
         "--no-request-size-limit",
         "--quiet",
     ]
@@ -118,8 +121,9 @@ def start_anvil(
         command += ["--block-time", str(block_seconds), "--mixed-mining"]
     if state is not None:
         state.recover()
-        # Without historical states a reorg after a restart finds no block to go back to.
-        command += ["--state", state.current, "--state-interval", "1", "--preserve-historical-states"]
+        command += ["--state", state.current, "--state-interval", "1"]
+        if reorg_after_restart:
+            command.append("--preserve-historical-states")
     url = f"http://127.0.0.1:{port}"
     process = start_process("anvil", command, log=log, ready=lambda: answers_as(url, chain_id), seconds=START_SECONDS)
     return Anvil(url=url, chain_id=chain_id, process=process, state=state)
@@ -175,6 +179,8 @@ def _initialize_repository(ipfs: Path, repo: Path, environment: dict[str, str], 
     for mount in settings["Datastore"]["Spec"]["mounts"]:
         if mount["type"] == "flatfs":
             mount["sync"] = durable
+    # Sealed data is pinned but not announced: only what the store links into MFS may be.
+    settings.setdefault("Provide", {})["Strategy"] = "mfs"
     (repo / "config").write_text(json.dumps(settings, indent=2))
 
 

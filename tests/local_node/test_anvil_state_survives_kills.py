@@ -57,6 +57,16 @@ def test_copies_alternate_so_that_one_always_is_whole(tmp_path: Path) -> None:
     assert {json.loads(copy.read_bytes())["block"] for copy in state.generations} == {2, 3}
 
 
+def test_a_state_is_not_copied_every_second(tmp_path: Path) -> None:
+    state = AnvilState(tmp_path / "chain.json")
+    write(state.current, b'{"block": 1}', at=1_000)
+    assert state.keep()
+    copied_at = max(copy.stat().st_mtime for copy in state.generations if copy.exists())
+    write(state.current, b'{"block": 2}', at=int(copied_at) + 3)
+    assert not state.keep()
+    assert state.keep(seconds_apart=0)
+
+
 def test_a_half_written_state_is_not_copied(tmp_path: Path) -> None:
     state = AnvilState(tmp_path / "chain.json")
     state.current.write_bytes(b'{"block": ')
