@@ -324,6 +324,11 @@ class Migration(migrations.Migration):
                 ("lane_name", models.CharField(max_length=100)),
                 ("kind", models.CharField(max_length=64)),
                 ("payload", models.JSONField()),
+                ("call", models.JSONField(blank=True, help_text="What was signed: to, data, value, gas", null=True)),
+                (
+                    "deployment",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="provenance.deployment"),
+                ),
                 (
                     "party",
                     models.UUIDField(

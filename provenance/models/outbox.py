@@ -45,10 +45,12 @@ class Intent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=200, unique=True)
+    deployment = models.ForeignKey("provenance.Deployment", on_delete=models.PROTECT)
     chain_id = models.BigIntegerField()
     lane_name = models.CharField(max_length=100)
     kind = models.CharField(max_length=64)
     payload = models.JSONField()
+    call = models.JSONField(null=True, blank=True, help_text="What was signed: to, data, value, gas")
     party = models.UUIDField(
         null=True,
         blank=True,
