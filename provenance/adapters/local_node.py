@@ -173,7 +173,7 @@ def start_kubo(*, repo: Path, log: Path, durable: bool = True) -> Kubo:
 
 
 def _initialize_repository(ipfs: Path, repo: Path, environment: dict[str, str], *, durable: bool) -> None:
-    init = [ipfs, "init", "--profile=test,unixfs-v1-2025"]
+    init = [str(ipfs), "init", "--profile=test,unixfs-v1-2025"]
     subprocess.run(init, env={**os.environ, **environment}, check=True, capture_output=True, timeout=START_SECONDS)
     settings = json.loads((repo / "config").read_text())
     for mount in settings["Datastore"]["Spec"]["mounts"]:
