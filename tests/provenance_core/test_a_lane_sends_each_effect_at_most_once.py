@@ -312,8 +312,8 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
     def contract_begins_to_refuse(self, data):
-        """An effect that was final is not refused when the same transactions run again in the same order."""
-        open_rows = [row.id for row in self.rows.values() if row.state is not State.FINAL]
+        """Whether an effect reverts is settled before it is sent: the same transactions again end the same way."""
+        open_rows = [row.id for row in self.rows.values() if row.state is State.WANTED]
         self.reverting |= set(data.draw(st.lists(st.sampled_from(open_rows or [None]), max_size=1)))
 
     def reverts(self, name):
