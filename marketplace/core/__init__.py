@@ -1,1 +1,1 @@
-"""Pure trade: money, terms, offers, licenses, royalties, settlements. No framework, no chain library, no files, no clock."""
+"""Pure trade: money, terms, offers, licenses, settlements. No framework, no chain library, no files, no clock."""

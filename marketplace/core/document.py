@@ -1,6 +1,7 @@
 """Reading the members of a parsed document: present, of the right kind, and no others.
 
-Canonical bytes, duplicate keys, floats and sizes are `provenance.core.canonical`'s; a schema's own limits are its class's.
+Canonical bytes, duplicate keys, floats and sizes are `provenance.core.canonical`'s; a schema's own limits stand in its
+class.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def read_members(value: Json, where: str, keys: Sequence[str], *, schema: str | 
     missing, unknown = sorted(expected - set(value)), sorted(set(value) - expected)
     if missing:
         raise DocumentRefusal(
-            "document.key_missing", f"A key of {where} is missing.", actual=missing[0], todo="Write null for what is absent."
+            "document.key_missing",
+            f"A key of {where} is missing.",
+            actual=missing[0],
+            todo="Write null for what is absent.",
         )
     if unknown:
         raise DocumentRefusal("document.key_unknown", f"A key of {where} is unknown.", actual=unknown[0][:80])

@@ -53,7 +53,8 @@ class Token:
         if not 0 <= self.decimals <= DECIMALS_LIMIT:
             raise MoneyRefusal(
                 "token.decimals", f"The token {self.symbol} has too many decimals for 64-bit amounts.",
-                limit=DECIMALS_LIMIT, actual=self.decimals, todo="Choose a token with at most 6 decimals, such as USDC.",
+                limit=DECIMALS_LIMIT, actual=self.decimals,
+                todo="Choose a token with at most 6 decimals, such as USDC.",
             )  # fmt: skip
 
     @classmethod

@@ -13,12 +13,14 @@ from marketplace.core.spdx import OPEN_LICENSES
 from marketplace.core.terms import Ground, Revocation, Terms, TermsRefusal, Use
 
 STANDARD_REVOCATION = Revocation(
-    frozenset({Ground.BREACH, Ground.COURT_ORDER, Ground.NON_PAYMENT, Ground.RIGHTS_CLAIM}), notice_days=30, cure_days=14
+    frozenset({Ground.BREACH, Ground.COURT_ORDER, Ground.NON_PAYMENT, Ground.RIGHTS_CLAIM}),
+    notice_days=30,
+    cure_days=14,
 )
 _TRAINING = frozenset({Use.PRETRAIN, Use.FINE_TUNE, Use.EVALUATE, Use.RETRIEVE})
 _CLOSING = (
-    "Whatever is not granted is reserved. Words used here have the meaning given at the register where this license was "
-    "sold; the machine-readable fields explain this text and never extend it."
+    "Whatever is not granted is reserved. Words used here have the meaning given at the register where this license "
+    "was sold; the machine-readable fields explain this text and never extend it."
 )
 
 
@@ -82,7 +84,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             Preset(
                 "derive",
                 "Derive allowed: others may build on it, commercially, 5 %",
-                "Everything that training needs, and other datasets may be built from it; you get 5 % of what they earn.",
+                "Everything that training needs, and others may build datasets from it; you get 5 % of what they earn.",
                 Terms(
                     title="Building license, commercial, without an end",
                     text=(
@@ -144,5 +146,8 @@ def preset(key: str) -> Preset:
         return PRESETS[key]
     except KeyError as error:
         raise TermsRefusal(
-            "terms.preset_unknown", "There is no such preset.", actual=key[:40], todo="Choose one of " + ", ".join(PRESETS)
+            "terms.preset_unknown",
+            "There is no such preset.",
+            actual=key[:40],
+            todo="Choose one of " + ", ".join(PRESETS),
         ) from error

@@ -128,8 +128,12 @@ def _people(terms: Terms) -> str:
     if terms.seats is None:
         who = "Any number of people at the licensee may use it"
     else:
-        who = "One person may use it" if terms.seats == 1 else f"Up to {terms.seats:,} people at the licensee may use it"
-    affiliates = "; affiliated companies may too." if terms.affiliates else "; affiliated companies need their own license."
+        who = (
+            "One person may use it" if terms.seats == 1 else f"Up to {terms.seats:,} people at the licensee may use it"
+        )
+    affiliates = (
+        "; affiliated companies may too." if terms.affiliates else "; affiliated companies need their own license."
+    )
     transfer = " The license may be handed on." if terms.transferable else " The license may not be handed on."
     return who + affiliates + transfer
 
@@ -169,10 +173,10 @@ def _duties(terms: Terms) -> tuple[str, ...]:
 def _revocation(terms: Terms) -> str:
     if terms.revocation is None:
         return "The license cannot be revoked."
-    grounds = sorted(terms.revocation.grounds)
+    grounds = _listed((ground_in_words(ground) for ground in sorted(terms.revocation.grounds)), "or")
+    notice, cure = _days(terms.revocation.notice_days), _days(terms.revocation.cure_days)
     return (
-        f"The license may be revoked for {_listed((ground_in_words(ground) for ground in grounds), 'or')}, "
-        f"after {_days(terms.revocation.notice_days)} of notice and {_days(terms.revocation.cure_days)} to put it right; "
+        f"The license may be revoked for {grounds}, after {notice} of notice and {cure} to put it right; "
         "that ends future use only."
     )
 

@@ -28,6 +28,7 @@ EVERYWHERE = "*"
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 
+
 class TermsRefusal(Refusal):
     """Terms contradict themselves, or a document is not `cadastre.terms/1`."""
 
@@ -310,5 +311,6 @@ def _check_text(name: str, text: str, limit: int) -> None:
 def _check_number(code: str, what: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not low <= value <= high:
         raise TermsRefusal(
-            code, f"{what} is a whole number from {low:,} to {high:,}.", limit=low if value < low else high, actual=value
-        )
+            code, f"{what} is a whole number from {low:,} to {high:,}.", limit=low if value < low else high,
+            actual=value,
+        )  # fmt: skip

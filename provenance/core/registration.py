@@ -23,12 +23,15 @@ _REGISTRATION = StructType(
 )
 _DERIVATION = StructType("Derivation(uint256 license,address owner,bytes32 manifest)")
 _VERSION = StructType(
-    "Version(uint256 dataset,uint32 expectedVersion,bytes32 manifest,bytes32 package,uint8 packageKind,uint256 deadline)"
+    "Version(uint256 dataset,uint32 expectedVersion,bytes32 manifest,bytes32 package,uint8 packageKind,"
+    "uint256 deadline)"
 )
 _PACKAGE = StructType(
     "Package(uint256 dataset,uint32 version,uint32 number,bytes32 package,uint8 kind,uint256 deadline)"
 )
-_DERIVE_TERMS = StructType("DeriveTerms(uint256 dataset,uint16 deriveBps,bool openDerive,uint256 nonce,uint256 deadline)")
+_DERIVE_TERMS = StructType(
+    "DeriveTerms(uint256 dataset,uint16 deriveBps,bool openDerive,uint256 nonce,uint256 deadline)"
+)
 _SPLITS = StructType("Splits(uint256 dataset,bytes32 splits,uint256 nonce,uint256 deadline)")
 _HAND_OVER = StructType("HandOver(uint256 dataset,address to,uint256 nonce,uint256 deadline)")
 
@@ -64,7 +67,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """Everything that registers a dataset. `splits` None: the owner takes all. `deadline` is Unix seconds, inclusive."""
+    """Everything that registers a dataset. `splits` None: the owner takes all; `deadline`: Unix seconds, inclusive."""
 
     owner: str
     manifest: Sha256
@@ -79,8 +82,8 @@ class Registration:
     def __post_init__(self) -> None:
         if len(self.parents) > PARENTS_LIMIT:
             raise RegistrationRefusal(
-                "registration.parents", "A dataset has too many parents.", limit=PARENTS_LIMIT, actual=len(self.parents),
-                todo="Build an intermediate dataset from some of them first.",
+                "registration.parents", "A dataset has too many parents.", limit=PARENTS_LIMIT,
+                actual=len(self.parents), todo="Build an intermediate dataset from some of them first.",
             )  # fmt: skip
         datasets = [parent.dataset for parent in self.parents]
         if datasets != sorted(set(datasets)):
@@ -111,7 +114,10 @@ class Registration:
         )
 
     def derivation(self, domain: Domain, parent: Parent) -> TypedData:
-        """Return what the licensee of the license for `parent` signs, if that is not the owner. Raises RegistrationRefusal."""
+        """Return what the licensee of the license for `parent` signs, if that is not the owner.
+
+        Raises RegistrationRefusal, TypedDataRefusal.
+        """
         if parent.license is None:
             raise RegistrationRefusal(
                 "registration.no_license", "No license is named for this parent.", actual=parent.dataset
