@@ -117,7 +117,7 @@ def _separator(head: bytes) -> str:
 def _arrow_head(path: str, rows: int) -> Any:
     import polars as pl
 
-    return pl.scan_ipc(path, memory_map=True).head(rows).collect()
+    return pl.scan_ipc(path).head(rows).collect()
 
 
 def _record(line: str) -> str:
