@@ -17,12 +17,12 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from marketplace.core.caip import AccountName
 from marketplace.core.facts import Facts, FactsRefusal, Register
 from marketplace.core.money import BPS
 from marketplace.core.revenue import RevenueLine
 from marketplace.core.royalty import allocate, ancestor_shares
 from marketplace.core.splits import Splits
+from provenance.core.caip import Account
 from provenance.core.digest import Sha256
 from provenance.core.typed_data import ZERO_ADDRESS
 
@@ -73,7 +73,7 @@ class Payees:
         address = self._register.accounts.get(payee)
         if address is None:
             raise FactsRefusal("facts.payee_unknown", "A payee has no account.", actual=payee)
-        return str(AccountName(self._chain, address))
+        return str(Account(self._chain, address))
 
     def recipients(self, dataset: int) -> tuple[int, tuple[tuple[int, int], ...]]:
         """Return (payee of the rest, ((payee, bps), …)) for the income of `dataset`; 0 stands for a missing payee."""
@@ -87,7 +87,7 @@ class Payees:
         document = None if digest is None else self._documents.get(digest)
         shares = []
         for share in document.shares if document is not None else ():
-            account = AccountName.parse(share.account)
+            account = Account.parse(share.account)
             if account.chain == self._chain and account.address != ZERO_ADDRESS:
                 shares.append((self._number(account.address), share.bps))
         return self._number(owner), tuple(shares)

@@ -9,22 +9,14 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Self
 
-from marketplace.core.caip import AccountName, AssetKind, AssetName
-from marketplace.core.document import (
-    read_digest,
-    read_hash32,
-    read_integer,
-    read_member,
-    read_members,
-    read_sorted_texts,
-    read_time,
-    write_time,
-)
-from marketplace.core.money import check_units, read_units
+from marketplace.core.document import read_set, read_time, read_time_or_none, write_time
+from marketplace.core.money import check_units
 from marketplace.core.offer import ground_bit, use_words
 from marketplace.core.terms import Ground, Revocation, Use
+from provenance.core.caip import Account, Asset, AssetKind
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
 from provenance.core.refusal import Refusal
 from provenance.core.typed_data import Domain, StructType, TypedData
 
@@ -50,10 +42,10 @@ class LicenseStatus(IntEnum):
 class License:
     """One license. `version` None: every version published in the term; `end` None: perpetual. Times: Unix seconds."""
 
-    name: AssetName
-    dataset: AssetName
+    name: Asset
+    dataset: Asset
     version: int | None
-    licensee: AccountName
+    licensee: Account
     uses: frozenset[Use]
     commercial: bool
     start: int
@@ -111,8 +103,8 @@ class Network(StrEnum):
 class Certificate:
     """The receipt of a purchase: `cadastre.certificate/1`. Amounts in base units of `token`, times in Unix seconds."""
 
-    license: AssetName
-    dataset: AssetName
+    license: Asset
+    dataset: Asset
     version: int
     manifest: Sha256
     package: Sha256
@@ -120,10 +112,10 @@ class Certificate:
     terms: Sha256
     price: int
     fee: int
-    token: AssetName
+    token: Asset
     uses: frozenset[Use]
     commercial: bool
-    licensee: AccountName
+    licensee: Account
     start: int
     end: int | None
     tx: str
@@ -178,30 +170,31 @@ class Certificate:
     def from_document(cls, value: Json) -> Self:
         """Read a `cadastre.certificate/1` document.
 
-        Raises DocumentRefusal, LicenseRefusal, NameRefusal, MoneyRefusal, DigestRefusal.
+        Raises FieldRefusal, LicenseRefusal, CaipRefusal, MoneyRefusal, DigestRefusal.
         """
-        found = read_members(value, "certificate", _KEYS, schema=SCHEMA)
-        words = read_sorted_texts(found["uses"], "uses")
+        found = Fields.of(value, "certificate", _KEYS, schema=SCHEMA)
+        words = found.sorted_texts("uses")
+        granted = Fields("certificate", {"uses": [word for word in words if word != "commercial"]})
         return cls(
-            license=AssetName.parse(found["license"], AssetKind.LICENSE, "license"),
-            dataset=AssetName.parse(found["dataset"], AssetKind.DATASET, "dataset"),
-            version=read_integer(found["version"], "version", low=1),
-            manifest=read_digest(found["manifest"], "manifest"),
-            package=read_digest(found["package"], "package"),
-            offer=read_digest(found["offer"], "offer"),
-            terms=read_digest(found["terms"], "terms"),
-            price=read_units(found["price"], "price"),
-            fee=read_units(found["fee"], "fee"),
-            token=AssetName.parse(found["token"], AssetKind.TOKEN, "token"),
-            uses=frozenset(read_member(Use, word, "uses") for word in words if word != "commercial"),
+            license=found.asset("license", AssetKind.LICENSE),
+            dataset=found.asset("dataset", AssetKind.DATASET),
+            version=found.integer("version", low=1),
+            manifest=found.digest("manifest"),
+            package=found.digest("package"),
+            offer=found.digest("offer"),
+            terms=found.digest("terms"),
+            price=found.amount("price"),
+            fee=found.amount("fee"),
+            token=found.asset("token", AssetKind.TOKEN),
+            uses=read_set(granted, "uses", Use),
             commercial="commercial" in words,
-            licensee=AccountName.parse(found["licensee"], "licensee"),
-            start=read_time(found["start"], "start"),
-            end=None if found["end"] is None else read_time(found["end"], "end"),
-            tx=read_hash32(found["tx"], "tx"),
-            block=read_integer(found["block"], "block"),
-            block_hash=read_hash32(found["block_hash"], "block_hash"),
-            network=read_member(Network, found["network"], "network"),
+            licensee=found.account("licensee"),
+            start=read_time(found, "start"),
+            end=read_time_or_none(found, "end"),
+            tx=found.hash32("tx"),
+            block=found.integer("block"),
+            block_hash=found.hash32("block_hash"),
+            network=found.member("network", Network),
         )
 
 

@@ -10,20 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
 
-from marketplace.core.caip import AccountName, AssetKind, AssetName
-from marketplace.core.document import (
-    DocumentRefusal,
-    read_digest,
-    read_integer,
-    read_members,
-    read_text,
-    read_time,
-    write_time,
-)
-from marketplace.core.money import check_bps, check_units, percent, read_units
+from marketplace.core.document import read_time_or_none, write_time
+from marketplace.core.money import check_bps, check_units, percent
 from marketplace.core.terms import Ground, Terms, Use
+from provenance.core.caip import Account, Asset, AssetKind
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
 from provenance.core.keccak import keccak256
 from provenance.core.refusal import Refusal
 from provenance.core.typed_data import ZERO_ADDRESS, Domain, StructType, TypedData
@@ -113,18 +106,18 @@ class Offer:
     share a `nonce` share the count and are withdrawn together.
     """
 
-    dataset: AssetName
+    dataset: Asset
     version: int
     manifest: Sha256
     terms: Sha256
     price: int
-    token: AssetName
+    token: Asset
     fee_bps: int
     hold_seconds: int
     nonce: int
     expires: int | None = None
     count: int | None = None
-    licensee: AccountName | None = None
+    licensee: Account | None = None
 
     def __post_init__(self) -> None:
         check_units(self.price)
@@ -177,24 +170,21 @@ class Offer:
 
     @classmethod
     def from_document(cls, value: Json) -> Self:
-        """Read a `cadastre.offer/1` document. Raises DocumentRefusal, OfferRefusal, NameRefusal, MoneyRefusal."""
-        found = read_members(value, "offer", _KEYS, schema=SCHEMA)
-        nonce = read_text(found["nonce"], "nonce")
-        if not (nonce.isascii() and nonce.isdecimal() and len(nonce) <= 78 and nonce == str(int(nonce))):
-            raise DocumentRefusal("document.nonce", "The nonce is not a decimal string.", actual=nonce[:80])
+        """Read a `cadastre.offer/1` document. Raises FieldRefusal, OfferRefusal, CaipRefusal, MoneyRefusal."""
+        found = Fields.of(value, "offer", _KEYS, schema=SCHEMA)
         return cls(
-            dataset=AssetName.parse(found["dataset"], AssetKind.DATASET, "dataset"),
-            version=read_integer(found["version"], "version", low=1),
-            manifest=read_digest(found["manifest"], "manifest"),
-            terms=read_digest(found["terms"], "terms"),
-            price=read_units(found["price"], "price"),
-            token=AssetName.parse(found["token"], AssetKind.TOKEN, "token"),
-            fee_bps=read_integer(found["fee_bps"], "fee_bps"),
-            hold_seconds=read_integer(found["hold_seconds"], "hold_seconds"),
-            expires=None if found["expires"] is None else read_time(found["expires"], "expires"),
-            count=None if found["count"] is None else read_integer(found["count"], "count", low=1),
-            licensee=None if found["licensee"] is None else AccountName.parse(found["licensee"], "licensee"),
-            nonce=int(nonce),
+            dataset=found.asset("dataset", AssetKind.DATASET),
+            version=found.integer("version", low=1),
+            manifest=found.digest("manifest"),
+            terms=found.digest("terms"),
+            price=found.amount("price"),
+            token=found.asset("token", AssetKind.TOKEN),
+            fee_bps=found.integer("fee_bps"),
+            hold_seconds=found.integer("hold_seconds"),
+            expires=read_time_or_none(found, "expires"),
+            count=found.integer_or_none("count", low=1),
+            licensee=None if found.members["licensee"] is None else found.account("licensee"),
+            nonce=found.amount("nonce", high=2**256 - 1),
         )
 
     def typed_data(self, domain: Domain, terms: Terms) -> TypedData:
@@ -246,7 +236,7 @@ def check_derive_share(terms: Terms, registered_bps: int) -> None:
         )  # fmt: skip
 
 
-def check_acceptable(offer: Offer, *, now: int, licensee: AccountName, sold: int, withdrawn: bool) -> None:
+def check_acceptable(offer: Offer, *, now: int, licensee: Account, sold: int, withdrawn: bool) -> None:
     """Refuse what the contract would refuse, before anybody pays gas. Times in Unix seconds. Raises OfferRefusal."""
     if withdrawn:
         raise OfferRefusal("offer.withdrawn", "The offer was withdrawn.", todo="Ask for a new one.")

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from marketplace.core.caip import AccountName
-from marketplace.core.document import read_integer, read_list, read_members, read_text
 from marketplace.core.money import BPS, check_bps, check_units
+from provenance.core.caip import Account
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
 from provenance.core.refusal import Refusal
 
 SCHEMA = "cadastre.splits/1"
@@ -33,7 +33,7 @@ class Share:
     role: str
 
     def __post_init__(self) -> None:
-        AccountName.parse(self.account, "the account of a share")
+        Account.parse(self.account)
         if check_bps(self.bps) == 0:
             raise SplitsRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
         if not 1 <= len(self.role) <= ROLE_LIMIT:
@@ -51,7 +51,7 @@ class Splits:
     nonce: str
 
     def __post_init__(self) -> None:
-        AccountName.parse(self.owner, "the owner")
+        Account.parse(self.owner)
         if _SALT.fullmatch(self.nonce) is None:
             raise SplitsRefusal("splits.nonce", "The nonce has 32 lower-case hex digits.", actual=self.nonce[:40])
         if len(self.shares) > SHARES_LIMIT:
@@ -92,23 +92,23 @@ class Splits:
 
     @classmethod
     def from_document(cls, value: Json) -> Self:
-        """Read a `cadastre.splits/1` document. Raises DocumentRefusal, SplitsRefusal, NameRefusal, MoneyRefusal."""
-        found = read_members(value, "splits", ("owner", "shares", "nonce"), schema=SCHEMA)
+        """Read a `cadastre.splits/1` document. Raises FieldRefusal, SplitsRefusal, CaipRefusal, MoneyRefusal."""
+        found = Fields.of(value, "splits", ("owner", "shares", "nonce"), schema=SCHEMA)
         shares = [
-            read_members(share, "a share", ("account", "bps", "role"))
-            for share in read_list(found["shares"], "shares", most=SHARES_LIMIT)
+            Fields.of(share, "a share", ("account", "bps", "role"))
+            for share in found.items("shares", most=SHARES_LIMIT)
         ]
         return cls(
-            owner=read_text(found["owner"], "owner"),
+            owner=found.text("owner"),
             shares=tuple(
                 Share(
-                    read_text(share["account"], "account"),
-                    read_integer(share["bps"], "bps"),
-                    read_text(share["role"], "role"),
+                    share.text("account"),
+                    share.integer("bps"),
+                    share.text("role"),
                 )
                 for share in shares
             ),
-            nonce=read_text(found["nonce"], "nonce"),
+            nonce=found.text("nonce"),
         )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Self
 
-from marketplace.core.document import read_flag, read_integer, read_member, read_members, read_sorted_texts, read_text
-from marketplace.core.money import check_bps, check_units, read_units
+from marketplace.core.document import read_set
+from marketplace.core.money import check_bps, check_units
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
 from provenance.core.refusal import Refusal
 
 SCHEMA = "cadastre.terms/1"
@@ -111,14 +112,14 @@ class Rate:
 
     @classmethod
     def from_document(cls, value: Json) -> Self:
-        """Read the JSON object that stands under `rate`. Raises DocumentRefusal, TermsRefusal, MoneyRefusal."""
-        found = read_members(value, "rate", ("unit", "price", "allowance", "minimum", "cap"))
+        """Read the JSON object that stands under `rate`. Raises FieldRefusal, TermsRefusal, MoneyRefusal."""
+        found = Fields.of(value, "rate", ("unit", "price", "allowance", "minimum", "cap"))
         return cls(
-            unit=read_member(RateUnit, found["unit"], "rate.unit"),
-            price=read_units(found["price"], "rate.price"),
-            allowance=read_integer(found["allowance"], "rate.allowance"),
-            minimum=read_units(found["minimum"], "rate.minimum"),
-            cap=None if found["cap"] is None else read_units(found["cap"], "rate.cap"),
+            unit=found.member("unit", RateUnit),
+            price=found.amount("price"),
+            allowance=found.integer("allowance"),
+            minimum=found.amount("minimum"),
+            cap=None if found.members["cap"] is None else found.amount("cap"),
         )
 
 
@@ -150,14 +151,11 @@ class Revocation:
     @classmethod
     def from_document(cls, value: Json) -> Self:
         """Read the JSON object that stands under `revocation`. Raises TermsRefusal."""
-        found = read_members(value, "revocation", ("grounds", "notice_days", "cure_days"))
+        found = Fields.of(value, "revocation", ("grounds", "notice_days", "cure_days"))
         return cls(
-            grounds=frozenset(
-                read_member(Ground, ground, "revocation.grounds")
-                for ground in read_sorted_texts(found["grounds"], "revocation.grounds")
-            ),
-            notice_days=read_integer(found["notice_days"], "revocation.notice_days"),
-            cure_days=read_integer(found["cure_days"], "revocation.cure_days"),
+            grounds=read_set(found, "grounds", Ground),
+            notice_days=found.integer("notice_days"),
+            cure_days=found.integer("cure_days"),
         )
 
 
@@ -265,36 +263,38 @@ class Terms:
     def from_document(cls, value: Json) -> Self:
         """Read a `cadastre.terms/1` document. Missing and unknown keys are refused.
 
-        Raises DocumentRefusal, TermsRefusal, MoneyRefusal.
+        Raises FieldRefusal, TermsRefusal, MoneyRefusal.
         """
-        found = read_members(value, "terms", _KEYS, schema=SCHEMA)
-        versions = found["versions"]
+        found = Fields.of(value, "terms", _KEYS, schema=SCHEMA)
+        versions = found.text("versions")
         if versions not in {"one", "all-in-term"}:
-            raise TermsRefusal("terms.versions", 'versions is "one" or "all-in-term".', actual=str(versions)[:40])
+            raise TermsRefusal("terms.versions", 'versions is "one" or "all-in-term".', actual=versions[:40])
         return cls(
-            title=read_text(found["title"], "title"),
-            text=read_text(found["text"], "text"),
-            uses=frozenset(read_member(Use, use, "uses") for use in read_sorted_texts(found["uses"], "uses")),
-            commercial=read_flag(found["commercial"], "commercial"),
-            territory=frozenset(read_sorted_texts(found["territory"], "territory")),
-            term_days=None if found["term_days"] is None else read_integer(found["term_days"], "term_days"),
-            seats=None if found["seats"] is None else read_integer(found["seats"], "seats"),
-            affiliates=read_flag(found["affiliates"], "affiliates"),
-            keep_models=read_flag(found["keep_models"], "keep_models"),
-            publish_weights=read_flag(found["publish_weights"], "publish_weights"),
-            exclusive=read_flag(found["exclusive"], "exclusive"),
-            transferable=read_flag(found["transferable"], "transferable"),
-            attribution=None if found["attribution"] is None else read_text(found["attribution"], "attribution"),
-            share_alike=read_flag(found["share_alike"], "share_alike"),
-            report_use=read_flag(found["report_use"], "report_use"),
-            removal_duty=read_flag(found["removal_duty"], "removal_duty"),
-            audit_right=read_flag(found["audit_right"], "audit_right"),
-            revocation=None if found["revocation"] is None else Revocation.from_document(found["revocation"]),
-            law=None if found["law"] is None else read_text(found["law"], "law"),
-            rate=None if found["rate"] is None else Rate.from_document(found["rate"]),
+            title=found.text("title"),
+            text=found.text("text", most=TEXT_LIMIT),
+            uses=read_set(found, "uses", Use),
+            commercial=found.flag("commercial"),
+            territory=frozenset(found.sorted_texts("territory")),
+            term_days=found.integer_or_none("term_days"),
+            seats=found.integer_or_none("seats"),
+            affiliates=found.flag("affiliates"),
+            keep_models=found.flag("keep_models"),
+            publish_weights=found.flag("publish_weights"),
+            exclusive=found.flag("exclusive"),
+            transferable=found.flag("transferable"),
+            attribution=found.text_or_none("attribution"),
+            share_alike=found.flag("share_alike"),
+            report_use=found.flag("report_use"),
+            removal_duty=found.flag("removal_duty"),
+            audit_right=found.flag("audit_right"),
+            revocation=None
+            if found.members["revocation"] is None
+            else Revocation.from_document(found.members["revocation"]),
+            law=found.text_or_none("law"),
+            rate=None if found.members["rate"] is None else Rate.from_document(found.members["rate"]),
             all_versions=versions == "all-in-term",
-            derive_bps=read_integer(found["derive_bps"], "derive_bps"),
-            spdx=None if found["spdx"] is None else read_text(found["spdx"], "spdx"),
+            derive_bps=found.integer("derive_bps"),
+            spdx=found.text_or_none("spdx"),
         )
 
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-from marketplace.core.caip import AssetKind, AssetName
-from marketplace.core.document import read_digest, read_integer, read_member, read_members, read_text
-from marketplace.core.money import UNITS_LIMIT, check_units, read_units
+from marketplace.core.money import UNITS_LIMIT, check_units
 from marketplace.core.terms import Rate, RateUnit, Use
+from provenance.core.caip import Asset, AssetKind
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
 from provenance.core.merkle import MerkleTree, leaf_hash
 from provenance.core.refusal import Refusal
 from provenance.core.typed_data import Domain, StructType, TypedData
@@ -162,9 +162,9 @@ class Subject:
 
     @classmethod
     def from_document(cls, value: Json, where: str) -> Self:
-        """Read `{"id": …}` or `{"commitment": …}`. Raises DocumentRefusal, UsageRefusal."""
+        """Read `{"id": …}` or `{"commitment": …}`. Raises FieldRefusal, UsageRefusal."""
         key = "id" if isinstance(value, dict) and "id" in value else "commitment"
-        text = read_text(read_members(value, where, (key,))[key], f"{where}.{key}")
+        text = Fields.of(value, where, (key,)).text(key)
         return cls(id=text) if key == "id" else cls(commitment=text)
 
 
@@ -189,7 +189,7 @@ class UsageReport:
     corrects: Sha256 | None = None
 
     def __post_init__(self) -> None:
-        AssetName.parse(self.license, AssetKind.LICENSE, "the license")
+        Asset.parse(self.license, AssetKind.LICENSE)
         check_units(self.quantity)
         if self.version < 1:
             raise UsageRefusal("usage.version", "Versions count from 1.", limit=1, actual=self.version)
@@ -221,21 +221,21 @@ class UsageReport:
 
     @classmethod
     def from_document(cls, value: Json) -> Self:
-        """Read a `cadastre.usage/1` document. Raises DocumentRefusal, UsageRefusal, NameRefusal, MoneyRefusal."""
-        found = read_members(value, "usage report", _KEYS, schema=SCHEMA)
-        period = read_members(found["period"], "period", ("from", "to"))
+        """Read a `cadastre.usage/1` document. Raises FieldRefusal, UsageRefusal, CaipRefusal, MoneyRefusal."""
+        found = Fields.of(value, "usage report", _KEYS, schema=SCHEMA)
+        period = Fields.of(found.members["period"], "period", ("from", "to"))
         return cls(
-            license=read_text(found["license"], "license"),
-            version=read_integer(found["version"], "version", low=1),
-            first=read_text(period["from"], "period.from"),
-            last=read_text(period["to"], "period.to"),
-            use=read_member(Use, found["use"], "use"),
-            unit=None if found["unit"] is None else read_member(RateUnit, found["unit"], "unit"),
-            quantity=read_units(found["quantity"], "quantity"),
-            model=Subject.from_document(found["model"], "model"),
-            run=Subject.from_document(found["run"], "run"),
-            salt=read_text(found["salt"], "salt"),
-            corrects=None if found["corrects"] is None else read_digest(found["corrects"], "corrects"),
+            license=found.text("license"),
+            version=found.integer("version", low=1),
+            first=period.text("from"),
+            last=period.text("to"),
+            use=found.member("use", Use),
+            unit=None if found.members["unit"] is None else found.member("unit", RateUnit),
+            quantity=found.amount("quantity"),
+            model=Subject.from_document(found.members["model"], "model"),
+            run=Subject.from_document(found.members["run"], "run"),
+            salt=found.text("salt"),
+            corrects=found.digest_or_none("corrects"),
         )
 
 
