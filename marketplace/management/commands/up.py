@@ -1,0 +1,45 @@
+"""`manage.py up`: everything embedded, on this machine; what `make run` calls."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from marketplace.management.supervisor import Supervisor, stop_on_signals
+from marketplace.management.story.load import load_story_if_empty
+from provenance.core.refusal import Refusal
+
+
+class Command(BaseCommand):
+    """Start the chain, the site, the workers, beat and the signer; load the demo story into an empty register."""
+
+    help = "Start everything on this machine and, when the register is empty, load the demo story."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the port and whether to load the story."""
+        parser.add_argument("--port", type=int, default=8000, help="where the site listens on 127.0.0.1")
+        parser.add_argument("--no-story", action="store_true", help="leave an empty register empty")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run until Ctrl-C."""
+        supervisor = Supervisor(port=options["port"], say=self._say)
+        stopped = stop_on_signals(supervisor)
+        self._say("Starting chain, site, workers and signer …")
+        try:
+            supervisor.start()
+            self._say(f"The site answers at {supervisor.url}")
+            if not options["no_story"]:
+                load_story_if_empty(supervisor, say=self._say, stopped=stopped)
+            self._say("Ctrl-C stops everything. Started again, it goes on where it was.")
+            supervisor.watch(until=stopped)
+        except (Refusal, TimeoutError) as refusal:
+            raise CommandError(str(refusal)) from refusal
+        finally:
+            self._say("Stopping …")
+            supervisor.stop()
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
