@@ -8,18 +8,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from provenance.adapters.local_node import Anvil, Kubo
+from tests.log_flush import flushable_log
 from tests.services import browser, chain, kubo, postgres, redis
-from tests.services.database import empty_the_log_after_tests
 
 # web3's helpers hash with what they find first, which is the slower of two; the answer is the same.
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "client", "admin_client"}
-
-
-def pytest_configure() -> None:
-    """Before any test: see tests/services/database.py."""
-    empty_the_log_after_tests()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.database)
         if names & {"chromium", "page", "browser_context"}:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_can_be_flushed() -> Iterator[None]:
+    """Tests that commit are cleaned up by emptying every table, also the one that refuses it."""
+    with flushable_log():
+        yield
 
 
 @pytest.fixture(scope="session")
