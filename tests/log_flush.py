@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
-from django.db.backends.sqlite3.operations import DatabaseOperations as SqliteOperations
+from django.db import connection
 
 from provenance import append_only
 
@@ -13,15 +12,10 @@ from provenance import append_only
 @contextmanager
 def flushable_log() -> Iterator[None]:
     """Wrap Django's flush: triggers off before, on again after."""
-    originals = {operations: operations.sql_flush for operations in (PostgresOperations, SqliteOperations)}
-    for operations, original in originals.items():
-        operations.sql_flush = _wrapped(original)
-    yield
-    for operations, original in originals.items():
-        operations.sql_flush = original
+    # Of the database in use only: Django's modules for the others do not import on their own.
+    operations = type(connection.ops)
+    original = operations.sql_flush
 
-
-def _wrapped(original: Any) -> Any:
     def sql_flush(self: Any, style: Any, tables: Sequence[str], **options: Any) -> list[str]:
         statements = original(self, style, tables, **options)
         if append_only.TABLE not in tables:
@@ -29,4 +23,6 @@ def _wrapped(original: Any) -> Any:
         vendor = self.connection.vendor
         return [*append_only.removing(vendor), *statements, *append_only.installing(vendor)]
 
-    return sql_flush
+    operations.sql_flush = sql_flush
+    yield
+    operations.sql_flush = original
