@@ -164,8 +164,13 @@ class Chain(Protocol):
     Every connection checks the chain id before anything is believed. Times out by name (ChainDown).
     """
 
-    chain_id: int
-    addresses: Mapping[str, str]
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Lower-case addresses by contract name."""
 
     def check(self) -> None:
         """Raise ChainRefusal (`chain.other`) when the node serves another chain than it should."""

@@ -250,7 +250,7 @@ class EvmChain:
         return self._request(method, params)
 
     def _request(self, method: str, params: list[object]) -> Any:
-        answer = self._reached(lambda: self._provider.make_request(method, params))  # type: ignore[arg-type]
+        answer = self._reached(lambda: self._provider.make_request(method, params))
         if "error" in answer:
             raise self._refused(answer["error"])
         return answer.get("result")

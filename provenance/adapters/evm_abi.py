@@ -73,7 +73,7 @@ class ContractAbi:
         return self.bytecode + (self._encoded(constructors[0], args) if constructors else b"")
 
     def decode_result(self, function: str, count: int, data: bytes) -> object:
-        """Return the result of a view function that was called with `count` arguments: one value, or a tuple of them."""
+        """Return the result of a view function called with `count` arguments: one value, or a tuple of them."""
         item = self._function(function, count)
         try:
             values = decode([_type(field) for field in item.outputs], data)
@@ -116,7 +116,7 @@ class ContractAbi:
 
     def _items(self, kind: str) -> list[Item]:
         return [
-            Item(str(entry.get("name", "")), entry.get("inputs", []), entry.get("outputs", []))
+            Item(str(entry.get("name", "")), _fields(entry, "inputs"), _fields(entry, "outputs"))
             for entry in self._entries
             if entry["type"] == kind
         ]
@@ -204,9 +204,13 @@ def _type(field: Mapping[str, object]) -> str:
 
 
 def _components(field: Mapping[str, object]) -> Fields:
-    components = field["components"]
-    assert isinstance(components, Sequence)
-    return components
+    return _fields(field, "components")
+
+
+def _fields(entry: Mapping[str, object], key: str) -> Fields:
+    fields = entry.get(key, ())
+    assert isinstance(fields, Sequence)
+    return fields
 
 
 def _member(field: Mapping[str, object]) -> Mapping[str, object]:

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyrage
 from cryptography.exceptions import InvalidTag
@@ -95,7 +96,8 @@ class SeedKeyRing:
 
     def sign_transaction(self, path: str, transaction: Mapping[str, object]) -> SignedTransaction:
         """See KeyRing."""
-        signed = self._account(path).sign_transaction(dict(transaction, type=2))
+        fields: dict[str, Any] = {**transaction, "type": 2}
+        signed = self._account(path).sign_transaction(fields)
         return SignedTransaction(hash="0x" + bytes(signed.hash).hex(), raw=bytes(signed.raw_transaction))
 
     def export_key(self, path: str) -> str:

@@ -532,6 +532,11 @@ class Migration(migrations.Migration):
                     models.IntegerField(default=1, primary_key=True, serialize=False),
                 ),
                 ("origin", models.CharField(max_length=200)),
+                ("vkey", models.CharField(default="", help_text="C2SP verifier key of the log", max_length=300)),
+                (
+                    "service_key",
+                    models.CharField(default="", help_text="Ed25519 public key of the service, hex", max_length=64),
+                ),
                 ("size", models.BigIntegerField(default=0)),
                 (
                     "root",

@@ -78,6 +78,8 @@ class LogState(models.Model):
 
     id = models.IntegerField(primary_key=True, default=1)
     origin = models.CharField(max_length=200)
+    vkey = models.CharField(max_length=300, default="", help_text="C2SP verifier key of the log")
+    service_key = models.CharField(max_length=64, default="", help_text="Ed25519 public key of the service, hex")
     size = models.BigIntegerField(default=0)
     root = models.CharField(max_length=64, help_text="RFC 6962 root, hex")
     compact_range = models.JSONField(default=list, help_text="Roots of the perfect subtrees, left to right, hex")
