@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from provenance.models import ChainEvent, Intent
+    from provenance.models import ChainEvent, Deployment, Intent
 
 Receiver = TypeVar("Receiver")
 
 OnEvent = Callable[["ChainEvent"], None]
-OnRewind = Callable[[Sequence[str]], None]
+OnRewind = Callable[["Deployment", Sequence[str]], None]
 OnSubmission = Callable[[UUID, str], None]
 OnIntent = Callable[["Intent"], None]
 
@@ -38,7 +38,7 @@ def on_final(receiver: OnEvent) -> OnEvent:
 
 
 def on_rewind(receiver: OnRewind) -> OnRewind:
-    """Register a callable for the subjects (`dataset/12`, `license/5`) whose events a reorg took back.
+    """Register a callable for the subjects (`dataset/12`, `license/5`) of a deployment whose events a reorg took back.
 
     It folds its projections of these subjects again, from the events that are left.
     """
@@ -67,10 +67,10 @@ def tell_final(event: ChainEvent) -> None:
         receiver(event)
 
 
-def tell_rewind(subjects: Sequence[str]) -> None:
+def tell_rewind(deployment: Deployment, subjects: Sequence[str]) -> None:
     """Tell every registered callable which subjects lost events."""
     for receiver in _on_rewind:
-        receiver(subjects)
+        receiver(deployment, subjects)
 
 
 def tell_submission(submission_id: UUID, state: str) -> None:
