@@ -114,11 +114,9 @@ interface IDatasetRegistry {
         returns (uint256 dataset);
 
     /// @notice Registers a dataset whose owner signed; anyone may pay the gas.
-    function registerWithSig(
-        Registration calldata registration,
-        bytes[] calldata derivations,
-        bytes calldata signature
-    ) external returns (uint256 dataset);
+    function registerWithSig(Registration calldata registration, bytes[] calldata derivations, bytes calldata signature)
+        external
+        returns (uint256 dataset);
 
     /// @notice Publishes version `expectedVersion + 1`.
     function publishVersion(

@@ -9,7 +9,12 @@ interface IEvidenceAnchor {
     /// @param root RFC 6962 root hash of the log at that size.
     /// @param snapshot SHA-256 of the log snapshot's index document.
     event Anchored(
-        bytes32 indexed origin, address indexed sender, uint64 indexed index, uint64 size, bytes32 root, bytes32 snapshot
+        bytes32 indexed origin,
+        address indexed sender,
+        uint64 indexed index,
+        uint64 size,
+        bytes32 root,
+        bytes32 snapshot
     );
 
     error AnchorNotGrowing(bytes32 origin, uint256 size, uint256 latest);

@@ -105,7 +105,9 @@ interface ILicenses {
         uint40 end,
         uint40 heldUntil
     );
-    event LicenseRefunded(uint256 indexed license, uint256 indexed dataset, address payer, address token, uint64 amount);
+    event LicenseRefunded(
+        uint256 indexed license, uint256 indexed dataset, address payer, address token, uint64 amount
+    );
     event RevocationAnnounced(uint256 indexed license, uint16 ground, bytes32 reason, uint40 executableAt);
     event RevocationWithdrawn(uint256 indexed license);
     event LicenseRevoked(uint256 indexed license, uint256 indexed dataset, uint16 ground);

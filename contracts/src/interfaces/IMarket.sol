@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IDisputes} from "./IDisputes.sol";
-import {ILicenses} from "./ILicenses.sol";
-import {IPayees} from "./IPayees.sol";
-import {IPayouts} from "./IPayouts.sol";
-import {ITokens} from "./ITokens.sol";
-import {IUsage} from "./IUsage.sol";
-
-/// @title The market: licenses, usage, payouts, payees and disputes, where all money lives.
-interface IMarket is ITokens, ILicenses, IUsage, IPayouts, IPayees, IDisputes {
+/// @title The market as a whole: ILicenses, IUsage, IPayouts, IPayees, IDisputes and ITokens, and what is fixed at
+/// deployment.
+interface IMarket {
     /// @notice Fixed at deployment.
     /// @param registry DatasetRegistry whose datasets are licensed.
     /// @param authority AccessManager that grants the roles.
@@ -41,4 +35,7 @@ interface IMarket is ITokens, ILicenses, IUsage, IPayouts, IPayees, IDisputes {
     error MarketBadConfig();
 
     function config() external view returns (Config memory);
+
+    /// @notice keccak256(abi.encode(config())).
+    function configDigest() external view returns (bytes32);
 }

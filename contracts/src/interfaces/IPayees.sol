@@ -25,7 +25,6 @@ interface IPayees {
 
     error PayeesZeroAccount();
     error PayeesUnknown(uint256 payee);
-    error PayeesUnknownAccount(address account);
     error PayeesNotAccount(uint256 payee, address account, address caller);
     error PayeesBadSignature(address expectedSigner);
     error PayeesExpired(uint256 deadline, uint256 nowAt);

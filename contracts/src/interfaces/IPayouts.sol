@@ -51,7 +51,9 @@ interface IPayouts {
     event RootAccepted(address indexed token, uint256 indexed epoch, uint64 cumulativeTotal);
 
     /// @notice A claim was paid.
-    event Paid(address indexed token, uint256 indexed payee, address indexed account, uint64 amount, uint64 cumulativeAmount);
+    event Paid(
+        address indexed token, uint256 indexed payee, address indexed account, uint64 amount, uint64 cumulativeAmount
+    );
 
     /// @notice Leaves `first` to `first + count - 1` of the accepted root were paid `total` in all, each up to its
     /// cumulative amount, except those named by a `PayoutSkipped` in the same transaction.
@@ -80,7 +82,6 @@ interface IPayouts {
     error PayoutsNotIdle(address token, uint256 idleFrom, uint256 nowAt);
     error PayoutsInvalidProof(address token);
     error PayoutsMalformedRange(uint256 first, uint256 count, uint256 leafCount);
-    error PayoutsLeavesNotAscending(uint256 payee, uint256 previous);
     error PayoutsNothingDue(address token, uint256 payee, uint256 paid);
     /// @notice The leaves of the root promise more than its cumulative total: nothing beyond it is paid.
     error PayoutsExceedsTotal(address token, uint256 amount, uint256 owed);

@@ -14,7 +14,7 @@ interface ITokens {
     error TokenListFull(uint256 limit);
 
     /// @notice Allows a token, after it was probed: at most 6 decimals, no rebasing interface, no fee on a transfer of
-    /// one base unit from the caller (who has approved it). Allowing a stopped token again resumes purchases with it.
+    /// 10,000 base units from the caller, who has approved them and gets them back. Allowing a stopped token again resumes purchases with it.
     function allowToken(address token) external returns (uint8 index);
 
     /// @notice Stops new purchases and deposits in a token; everything owed stays payable.

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {State} from "./State.sol";
+
+/// @title Revenue: held in buckets until a refund is out of the question, then released.
+/// @dev A purchase adds to the bucket in which its hold ends; a refund takes it out again. So a purchase writes one slot of
+/// accounting, and what a settlement may promise is known without walking purchases.
+abstract contract Revenue is State {
+    /// @dev Books a price that may be refunded for `holdSeconds`; 0 is revenue at once.
+    function _hold(address token, uint256 amount, uint256 holdSeconds)
+        internal
+        returns (uint32 bucket, uint40 heldUntil)
+    {
+        if (holdSeconds == 0) {
+            _release(token, amount);
+            return (0, uint40(block.timestamp));
+        }
+        uint256 end = (block.timestamp + holdSeconds + BUCKET_SECONDS - 1) / BUCKET_SECONDS;
+        uint256 lanes = _heldLanes[token][end >> 2];
+        SafeCast.toUint64(uint64(lanes >> _lane(end)) + amount);
+        _heldLanes[token][end >> 2] = lanes + (amount << _lane(end));
+        return (SafeCast.toUint32(end), uint40(end * BUCKET_SECONDS));
+    }
+
+    /// @dev Takes a price out of its bucket again; the caller has checked that the bucket has not ended.
+    function _unhold(address token, uint256 amount, uint256 bucket) internal {
+        _heldLanes[token][bucket >> 2] -= amount << _lane(bucket);
+    }
+
+    function _release(address token, uint256 amount) internal {
+        _ledgers[token].released = SafeCast.toUint64(_ledgers[token].released + amount);
+    }
+
+    /// @dev What was released by now, with the bucket up to which that counts.
+    function _releasedNow(address token) internal view returns (uint256 released, uint32 rolled) {
+        Ledger storage ledger = _ledgers[token];
+        rolled = SafeCast.toUint32(_currentBucket());
+        released = ledger.released + _sumBuckets(token, ledger.rolled, rolled);
+    }
+
+    function _currentBucket() internal view returns (uint256) {
+        return block.timestamp / BUCKET_SECONDS;
+    }
+
+    /// @dev Sum of buckets `from + 1` to `to`.
+    function _sumBuckets(address token, uint256 from, uint256 to) internal view returns (uint256 sum) {
+        for (uint256 bucket = from + 1; bucket <= to;) {
+            uint256 lanes = _heldLanes[token][bucket >> 2] >> _lane(bucket);
+            uint256 next = (bucket | 3) + 1;
+            for (; lanes != 0 && bucket < next && bucket <= to; ++bucket) {
+                sum += uint64(lanes);
+                lanes >>= 64;
+            }
+            bucket = next;
+        }
+    }
+}
