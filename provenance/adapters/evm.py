@@ -250,7 +250,10 @@ class EvmChain:
         return self._request(method, params)
 
     def _request(self, method: str, params: list[object]) -> Any:
-        answer = self._reached(lambda: self._provider.make_request(method, params))
+        answer: object = self._reached(lambda: self._provider.make_request(method, params))
+        if not isinstance(answer, Mapping):
+            self._checked_at = None
+            raise ChainDown("chain.down", "What answers is not a chain's node.", actual=type(answer).__name__)
         if "error" in answer:
             raise self._refused(answer["error"])
         return answer.get("result")

@@ -65,6 +65,13 @@ class ContractAbi:
         item = self._function(function, len(args))
         return keccak(text=item.signature)[:SELECTOR_BYTES] + self._encoded(item, args)
 
+    def selector(self, function: str) -> bytes:
+        """Return the selector of a function that has no overloads. Raises ChainRefusal."""
+        found = [item for item in self._items("function") if item.name == function]
+        if len(found) != 1:
+            raise ChainRefusal("chain.function", f"{self.name} has no one function {function}.", actual=len(found))
+        return keccak(text=found[0].signature)[:SELECTOR_BYTES]
+
     def encode_creation(self, args: Sequence[object]) -> bytes:
         """Return creation code with constructor arguments."""
         if not self.bytecode:

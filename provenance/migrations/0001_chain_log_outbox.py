@@ -70,6 +70,10 @@ class Migration(migrations.Migration):
                 ("abi_version", models.CharField(default="1", max_length=32)),
                 ("finalized", models.BigIntegerField(default=-1)),
                 ("halted", models.TextField(blank=True, default="")),
+                (
+                    "followed_at",
+                    models.DateTimeField(blank=True, help_text="When the node last answered the follower", null=True),
+                ),
                 ("active", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField()),
             ],

@@ -21,6 +21,7 @@ class Deployment(models.Model):
     abi_version = models.CharField(max_length=32, default="1")
     finalized = models.BigIntegerField(default=-1)
     halted = models.TextField(default="", blank=True)
+    followed_at = models.DateTimeField(null=True, blank=True, help_text="When the node last answered the follower")
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField()
 
@@ -112,7 +113,7 @@ class ChainEvent(models.Model):
         return f"chain:{self.deployment.chain_id}:{self.tx}:{self.log_index}"
 
     @property
-    def coordinates(self) -> dict[str, object]:
+    def coordinates(self) -> dict[str, int | str]:
         """The `chain` member of a statement about this event."""
         return {
             "id": self.deployment.chain_id,

@@ -1,0 +1,80 @@
+"""A development chain with the contracts on it, a key ring whose lanes are funded, and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from pytest_django import Settings
+
+from provenance.adapters.evm import EvmChain
+from provenance.adapters.evm_deploy import Deployed, Deployer, MarketConfig
+from provenance.adapters.evm_development import DevelopmentChain
+from provenance.adapters.keystore import SeedKeyRing
+from provenance.adapters.local_node import Anvil
+from provenance.models import Deployment
+
+ETHER = 10**18
+RING = SeedKeyRing(bytes(range(1, 33)))
+
+
+@dataclass(frozen=True)
+class World:
+    """A chain, what is deployed on it, and what only a development chain can do."""
+
+    url: str
+    chain: EvmChain
+    deployed: Deployed
+    development: DevelopmentChain
+
+
+@pytest.fixture(scope="session")
+def _deployed_once(anvil: Anvil) -> tuple[Deployed, EvmChain]:
+    bare = EvmChain(anvil.url, chain_id=anvil.chain_id, addresses={})
+    development = DevelopmentChain(bare)
+    for path in ("deployer", "lane/relayer/0", "lane/operator", "lane/anchor"):
+        development.fund(RING.address(path), 100 * ETHER)
+    config = MarketConfig.for_development(epoch=60, window=5)
+    deployed = Deployer(anvil.url, anvil.chain_id, RING).deploy(
+        config=config, base_uri="https://register.example", token=None, is_live=False
+    )
+    return deployed, EvmChain(anvil.url, chain_id=anvil.chain_id, addresses=deployed.addresses)
+
+
+@pytest.fixture
+def world(anvil: Anvil, _deployed_once: tuple[Deployed, EvmChain]) -> Iterator[World]:
+    """Each test begins with the contracts just deployed, and leaves no trace."""
+    deployed, chain = _deployed_once
+    development = DevelopmentChain(chain)
+    snapshot = development.snapshot()
+    yield World(anvil.url, chain, deployed, development)
+    development.set_automine(on=True)
+    development.restore(snapshot)
+
+
+@pytest.fixture
+def deployment(db: None, world: World, settings: Settings) -> Deployment:
+    """The row of the deployed contracts."""
+    settings.CADASTRE_RPC_URL = world.url
+    addresses = world.deployed.addresses
+    return Deployment.objects.create(
+        chain_id=world.chain.chain_id,
+        registry=addresses["DatasetRegistry"],
+        market=addresses["Market"],
+        anchor=addresses["EvidenceAnchor"],
+        tokens=[{"name": "TestUSD", "address": world.deployed.token, "symbol": "TUSD", "decimals": 6}],
+        first_block=world.deployed.first_block,
+        created_at=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+
+
+@pytest.fixture
+def ring() -> SeedKeyRing:
+    return RING
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
