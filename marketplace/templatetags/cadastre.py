@@ -1,0 +1,126 @@
+"""How pages show hashes, money, sizes, times and the parcel mark."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from marketplace.core.money import Amount, Token, percent
+from marketplace.queries.deployments import DeploymentRefusal, payment_token, token_by_caip
+from provenance.core.parcel import draw_parcel
+
+register = template.Library()
+
+NOTE_CLASSES = {"success": "ok", "warning": "warn", "error": "bad"}
+
+
+@register.filter
+def note_class(level: str) -> str:
+    """Return the class of a notice for a message level."""
+    return NOTE_CLASSES.get(level, "")
+
+
+@register.simple_tag
+def parcel(digest: str, size: int = 96, label: str = "parcel mark") -> SafeString:
+    """Draw a manifest digest (64 hex digits); nothing for an empty one."""
+    if len(digest) != 64:
+        return SafeString("")
+    return mark_safe(draw_parcel(bytes.fromhex(digest), size=size, label=label))  # noqa: S308 - our own drawing
+
+
+@register.filter
+def short(text: str) -> str:
+    """Shorten a hash in the middle: `bafybeif…rpdb4`."""
+    return text if len(text) <= 16 else f"{text[:8]}…{text[-5:]}"
+
+
+@register.simple_tag
+def mono(text: str, name: str = "") -> SafeString:
+    """Show a hash shortened, with the whole of it on copy."""
+    if not text:
+        return SafeString("–")
+    return format_html('<span class="h" title="{}" data-copy="{}" data-name="{}">{}</span>', text, text, name, short(text))
+
+
+@register.filter
+def money(units: int | None, token: str | Token = "") -> str:
+    """Write base units as an amount with its symbol: `240.00 USD`."""
+    if units is None:
+        return "–"
+    try:
+        found = token if isinstance(token, Token) else token_by_caip(token) if token else payment_token()
+    except DeploymentRefusal:
+        return str(units)
+    return str(Amount(units, found))
+
+
+@register.filter
+def price(units: int | None) -> str:
+    """Write base units as an amount without its symbol, for large print."""
+    if units is None:
+        return "–"
+    try:
+        return Amount(units, payment_token()).written
+    except DeploymentRefusal:
+        return str(units)
+
+
+@register.simple_tag
+def symbol() -> str:
+    """Return the symbol of the currency that prices are quoted in."""
+    try:
+        return payment_token().symbol
+    except DeploymentRefusal:
+        return ""
+
+
+@register.filter
+def share(bps: int) -> str:
+    """Write basis points as a percentage."""
+    return percent(bps)
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Write bytes as people do: `11.4 GB`."""
+    if count is None:
+        return "–"
+    for unit, base in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= base:
+            return f"{count / base:.1f} {unit}"
+    return f"{count} bytes"
+
+
+@register.simple_tag
+def when(moment: datetime | int | str | None, relative: bool = False) -> SafeString:  # noqa: FBT001, FBT002 - a template tag's argument
+    """Show a moment in UTC; with `relative`, the browser says how long ago it was."""
+    if moment is None or moment == "":
+        return SafeString("–")
+    if isinstance(moment, int):
+        moment = datetime.fromtimestamp(moment, tz=UTC)
+    elif isinstance(moment, str):
+        moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
+    moment = moment.astimezone(UTC)
+    shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    machine = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    if relative:
+        return format_html('<time datetime="{}" title="{}" data-relative>{}</time>', machine, shown, shown)
+    return format_html('<time datetime="{}">{}</time>', machine, shown)
+
+
+@register.filter
+def item(mapping: dict[str, Any], key: str) -> Any:
+    """Look a key up."""
+    return mapping.get(key)
+
+
+@register.filter
+def records_in_words(count: int, kind: str) -> str:
+    """Say how many records of a kind: `4,812 photographs`."""
+    names = {"image": ("picture", "pictures"), "table": ("row", "rows"), "text": ("text", "texts"), "audio": ("recording", "recordings")}
+    one, many = names.get(kind, ("record", "records"))
+    return f"{count:,} {one if count == 1 else many}"

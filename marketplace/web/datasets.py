@@ -1,0 +1,184 @@
+"""The dataset's page and its tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from marketplace.core.sentences import sentences
+from marketplace.models import LicenseRow, Listing
+from marketplace.queries.actors import AccessRefusal
+from marketplace.queries.catalog import listing_at, offer_terms, public_offers
+from marketplace.queries.deployments import token_by_caip
+from marketplace.web.context import actor_of
+from marketplace.web.family import Family, family_of, payees_of
+from marketplace.web.ids import dataset_caip, slug_of_caip
+from marketplace.web.negotiation import wants_json
+from marketplace.web.timeline import BASES, happenings, license_entries, trail_entries
+from provenance.content_queries import (
+    dataset_record,
+    delivery_stopped,
+    latest_package,
+    preview_image,
+    public_previews,
+)
+from provenance.core.canonical import parse_canonical
+from provenance.models import AnchorRecord, DatasetRecord, Document, PinRow, VersionRecord
+
+TABS = ("preview", "files", "license", "provenance", "versions", "activity")
+FILES_A_PAGE = 100
+
+
+def dataset(request: HttpRequest, slug: str, tab: str = "preview") -> HttpResponse:
+    """One tab of a dataset's page; JSON for those who ask for it."""
+    record = dataset_record(dataset_caip(slug))
+    if record is None or tab not in TABS:
+        raise Http404
+    if wants_json(request):
+        return redirect(f"/api/v1/datasets/{slug}")
+    context = _head(request, record, None)
+    context |= {"tab": tab, "tabs": TABS} | BUILDERS[tab](request, context)
+    return render(request, f"web/dataset_{tab}.html", context)
+
+
+def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One version, at its permanent address."""
+    record = dataset_record(dataset_caip(slug))
+    if record is None or not record.version_records.filter(version=number).exists():
+        raise Http404
+    if wants_json(request):
+        return redirect(f"/api/v1/datasets/{slug}/versions/{number}")
+    context = _head(request, record, number)
+    context |= {"tab": "files", "tabs": TABS} | _files(request, context)
+    return render(request, "web/dataset_files.html", context)
+
+
+def named(request: HttpRequest, account: str, name: str) -> HttpResponse:
+    """`/{account}/{dataset}` leads to the permanent address, also after a renaming."""
+    try:
+        found = listing_at(account, name)
+    except AccessRefusal as refusal:
+        raise Http404 from refusal
+    return redirect("dataset", slug_of_caip(found.listing.dataset))
+
+
+def preview(request: HttpRequest, file: Any) -> HttpResponse:
+    """A thumbnail that the creator chose to show, made by us: never a byte of an upload as it came."""
+    actor = actor_of(request)
+    image = preview_image(file, viewer=actor.account.pk if actor else None)
+    if image is None:
+        raise Http404
+    return HttpResponse(image, content_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def manifest_document(digest: str) -> dict[str, Any]:
+    """Return a public document by digest, or nothing when this register does not have it."""
+    row = Document.objects.filter(pk=digest).first()
+    return dict(parse_canonical(bytes(row.content))) if row else {}  # type: ignore[arg-type]  # documents are objects
+
+
+def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> dict[str, Any]:
+    caip = record.caip
+    listing = Listing.objects.select_related("account", "offer").filter(pk=caip).first()
+    shown = _version(record, number)
+    manifest = manifest_document(shown.manifest)
+    offers = public_offers(caip, now=timezone.now()) if listing else []
+    offer = offers[-1] if offers else None
+    terms = offer_terms(offer) if offer else None
+    package = latest_package(caip, shown.version)
+    package_document = manifest_document(package.digest) if package else {}
+    return {
+        "record": record,
+        "caip": caip,
+        "id": record.slug,
+        "listing": listing,
+        "shown": shown,
+        "manifest": manifest,
+        "title": manifest.get("title") or f"Dataset {record.token}",
+        "offer": offer,
+        "offers": offers,
+        "terms": terms,
+        "sentences": sentences(terms, token_by_caip(offer.token)) if terms and offer else (),
+        "stopped": delivery_stopped(caip, shown.version),
+        "package": package,
+        "package_document": package_document,
+        "copies": _copies(str(package_document.get("root", ""))),
+        "anchor": AnchorRecord.objects.filter(deployment=record.deployment, final=True).order_by("-size").first(),
+        "confirmations": max(0, record.deployment.finalized - record.block_number),
+        "family": family_of(record),
+        "mine": _is_mine(request, listing),
+        "bases": BASES,
+    }
+
+
+def _version(record: DatasetRecord, number: int | None) -> VersionRecord:
+    versions = record.version_records.order_by("-version")
+    found = versions.first() if number is None else versions.filter(version=number).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _copies(root: str) -> dict[str, int] | None:
+    rows = list(PinRow.objects.filter(cid=root)) if root else []
+    if not rows:
+        return None
+    return {"seen": sum(1 for row in rows if not row.cause), "wanted": len(rows)}
+
+
+def _is_mine(request: HttpRequest, listing: Listing | None) -> bool:
+    actor = actor_of(request)
+    return bool(actor and listing and listing.account_id == actor.account.pk)
+
+
+def _preview(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    previews = public_previews(context["caip"], context["shown"].version)
+    return {"previews": previews, "images": [each for each in previews if each.image], "samples": [each for each in previews if not each.image][:6]}
+
+
+def _files(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    manifest = context["manifest"]
+    records = list(manifest.get("files") or [])
+    for digest in manifest.get("file_lists") or []:
+        records.extend(manifest_document(digest).get("records", []))
+    return {"files": Paginator(records, FILES_A_PAGE).get_page(request.GET.get("page"))}
+
+
+def _license(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    return {"others": [(offer, offer_terms(offer)) for offer in context["offers"] if offer != context["offer"]]}
+
+
+def _provenance(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    manifests = list(context["record"].version_records.values_list("manifest", flat=True))
+    family: Family = context["family"]
+    licenses = LicenseRow.objects.filter(dataset=context["caip"], final=True).order_by("-start").values_list("pk", flat=True)[:50]
+    entries = [*trail_entries(context["caip"], manifests), *license_entries(licenses)]
+    return {"happenings": happenings(entries), "payees": payees_of(context["record"], family)}
+
+
+def _versions(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    rows = context["record"].version_records.order_by("-version")
+    packages = context["record"].package_records.order_by("-version", "-package")
+    return {"versions": [(row, [package for package in packages if package.version == row.version]) for row in rows]}
+
+
+def _activity(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    rows = LicenseRow.objects.filter(dataset=context["caip"]).order_by("-start")
+    sales = list(rows[:50])
+    for sale in sales:
+        sale.short_id = slug_of_caip(sale.pk)  # type: ignore[attr-defined]  # for the template
+    return {"sales": sales, "sold": rows.count()}
+
+
+BUILDERS = {
+    "preview": _preview,
+    "files": _files,
+    "license": _license,
+    "provenance": _provenance,
+    "versions": _versions,
+    "activity": _activity,
+}

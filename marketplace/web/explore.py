@@ -1,0 +1,125 @@
+"""Home, explore, and the one search box."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from marketplace.models import LicenseRow, Listing
+from marketplace.queries.catalog import search_listings
+from marketplace.queries.deployments import DeploymentRefusal, payment_token
+from marketplace.core.money import Amount, MoneyRefusal
+from marketplace.web.ids import slug_of_caip
+from provenance.models import DatasetRecord, LogEntry, LogState
+
+PAGE_ROWS = 20
+KINDS = (("image", "Pictures"), ("table", "Tables"), ("text", "Texts"), ("audio", "Audio"), ("mixed", "Mixed"))
+USES = (
+    ("pretrain", "Train models from scratch"),
+    ("fine-tune", "Fine-tune models"),
+    ("evaluate", "Evaluate models"),
+    ("retrieve", "Look things up in it"),
+    ("derive", "Build other datasets from it"),
+    ("redistribute", "Pass it on"),
+)
+DATASET_ID = re.compile(r"[0-9]+-[0-9a-f]{40}-[0-9]+")
+TRANSACTION = re.compile(r"0x[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+CID = re.compile(r"b[a-z2-7]{20,}")
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    listed = search_listings()
+    log = LogState.objects.first()
+    return render(
+        request,
+        "web/home.html",
+        {
+            "listings": with_manifests(list(listed[:6])),
+            "datasets": listed.count(),
+            "licenses": LicenseRow.objects.filter(final=True).count(),
+            "entries": log.size if log else 0,
+            "log": log,
+        },
+    )
+
+
+def explore(request: HttpRequest) -> HttpResponse:
+    words, kind, use = (request.GET.get(name, "")[:200] for name in ("q", "kind", "use"))
+    visibility = request.GET.get("visibility", "")
+    limit, problem = _max_price(request.GET.get("max_price", ""))
+    found = search_listings(
+        words,
+        kind=kind if kind in dict(KINDS) else "",
+        uses=[use] if use in dict(USES) else [],
+        max_price=limit,
+        visibility=visibility if visibility in {"open", "sealed"} else "",
+    )
+    rows = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
+    query = request.GET.copy()
+    query.pop("page", None)
+    return render(
+        request,
+        "web/explore.html",
+        {
+            "rows": rows,
+            "listings": with_manifests(list(rows)),
+            "query": words,
+            "kinds": KINDS,
+            "uses": USES,
+            "kind": kind,
+            "use": use,
+            "visibility": visibility,
+            "max_price": request.GET.get("max_price", ""),
+            "price_problem": problem,
+            "rest": query.urlencode(),
+        },
+    )
+
+
+def find(request: HttpRequest) -> HttpResponse:
+    """Send what was typed where it belongs: an id, a CID, a digest, a transaction, or words."""
+    words = request.GET.get("q", "").strip()
+    lowered = words.lower()
+    if DATASET_ID.fullmatch(lowered):
+        caip = lowered.split("-")
+        is_license = LicenseRow.objects.filter(chain=int(caip[0]), market=f"0x{caip[1]}", number=int(caip[2])).exists()
+        return redirect("license" if is_license else "dataset", lowered)
+    if TRANSACTION.fullmatch(lowered):
+        return redirect(f"{reverse('audit')}?tx={lowered}")
+    if DIGEST.fullmatch(lowered):
+        return redirect("sha256", lowered)
+    if CID.fullmatch(lowered):
+        return redirect("cid", lowered)
+    if lowered.isdecimal() and LogEntry.objects.filter(pk=int(lowered)).exists():
+        return redirect("entry", int(lowered))
+    return redirect(f"{reverse('explore')}?{urlencode({'q': words})}")
+
+
+def with_manifests(listings: list[Listing]) -> list[Listing]:
+    """Give each listing the manifest digest that its parcel mark is drawn from, in one query, and its short id."""
+    records = {record.caip: record for record in _records(listings)}
+    for listing in listings:
+        record = records.get(listing.dataset)
+        listing.manifest = record.manifest if record else ""  # type: ignore[attr-defined]  # for the template
+        listing.short_id = slug_of_caip(listing.dataset)  # type: ignore[attr-defined]  # the same
+    return listings
+
+
+def _records(listings: list[Listing]) -> list[DatasetRecord]:
+    tokens = [int(listing.dataset.rsplit("/", 1)[1]) for listing in listings]
+    return list(DatasetRecord.objects.select_related("deployment").filter(token__in=tokens))
+
+
+def _max_price(text: str) -> tuple[int | None, str]:
+    if not text.strip():
+        return None, ""
+    try:
+        return Amount.parse(text.strip(), payment_token()).units, ""
+    except (MoneyRefusal, DeploymentRefusal) as refusal:
+        return None, str(refusal)

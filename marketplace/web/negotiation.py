@@ -1,0 +1,10 @@
+"""HTML or JSON at one address, by what the reader asks for."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Say whether `Accept` prefers JSON to HTML. Browsers never do."""
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
