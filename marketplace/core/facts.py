@@ -269,11 +269,9 @@ class Register:
                 self.freezes.setdefault(change.dataset, []).append((change.block, change.frozen))
             case BeneficiarySet():
                 self.beneficiaries[change.dataset] = change.payee
-            case PayeeAdded():
-                self.numbers[change.account] = change.payee
-                self.accounts[change.payee] = change.account
-            case PayeeChanged():
-                # The number of an account stays what it was: whoever moved a payee's payouts moved all of them.
+            case PayeeAdded() | PayeeChanged():
+                # An account keeps its first number for ever: whoever moved a payee's payouts moved all of them, and
+                # nobody brings them back by enrolling the old account once more.
                 self.numbers.setdefault(change.account, change.payee)
                 self.accounts[change.payee] = change.account
             case FeePayeeSet():

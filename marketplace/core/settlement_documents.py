@@ -20,7 +20,7 @@ from marketplace.core.money import read_units
 from marketplace.core.revenue import RevenueKind, RevenueLine
 from marketplace.core.settlement import BalanceLine, Settlement, SettlementRefusal, check_sum
 from provenance.core.caip import Account, AssetKind
-from provenance.core.canonical import DOCUMENT_LIMIT, Json, document_bytes, parse_canonical
+from provenance.core.canonical import DOCUMENT_LIMIT, Json, check_depth, document_bytes, parse_canonical
 from provenance.core.digest import Sha256
 from provenance.core.fields import Fields
 
@@ -89,11 +89,17 @@ def write_documents(settlement: Settlement, *, root: bytes | None = None) -> Doc
     return Documents(document_bytes(index), tuple(shards))
 
 
-def read_documents(index: bytes, shards: Sequence[bytes]) -> Settlement:
-    """Read a published settlement: shards as the index names them, bytes canonical, sums and root right.
+def read_documents(index: bytes, shards: Sequence[bytes], *, digest: Sha256) -> Settlement:
+    """Read a published settlement: the index that `digest` names, its shards, bytes canonical, sums and root right.
 
-    Raises SettlementRefusal, FieldRefusal, CanonicalRefusal and the refusals of names, amounts and digests.
+    `digest` is the `settlement` of the proposal on chain. Raises SettlementRefusal, FieldRefusal,
+    CanonicalRefusal and the refusals of names, amounts and digests.
     """
+    if Sha256.of(index) != digest:
+        raise SettlementRefusal(
+            "settlement.index_digest", "The index is not the one that was proposed.", limit=digest.hex,
+            actual=Sha256.of(index).hex, todo="Fetch it from another copy.",
+        )  # fmt: skip
     found = Fields.of(parse_canonical(index), "settlement", _INDEX_KEYS, schema=INDEX_SCHEMA)
     entries = found.items("shards", most=len(index))
     if len(entries) != len(shards):
@@ -195,6 +201,7 @@ def _read_shard(entry: Json, data: bytes, number: int) -> _ReadShard:
             "settlement.shard_digest", f"Shard {number} is not the one that the index names.",
             limit=str(named.members["sha256"]), actual=Sha256.of(data).hex, todo="Fetch it from another copy.",
         )  # fmt: skip
+    check_depth(data)
     try:
         # Plain JSON here: whatever it lets pass is found when the shard is written again and compared.
         value = json.loads(data)
@@ -203,7 +210,7 @@ def _read_shard(entry: Json, data: bytes, number: int) -> _ReadShard:
             [_allocation_line(line) for line in value["allocations"]],
             [_balance_line(line) for line in value["balances"]],
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise SettlementRefusal(
             "settlement.shard_lines", f"Shard {number} has a line that cannot be read.", actual=str(error)[:80]
         ) from error
