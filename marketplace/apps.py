@@ -1,4 +1,4 @@
-"""Starts trade: tells evidence whom to call when something happened on chain or to a submission."""
+"""Starts trade: tells evidence whom to call, and makes the transactions of trade known to the outbox."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ class MarketplaceConfig(AppConfig):
 
     name = "marketplace"
     verbose_name = "Trade"
+
+    def ready(self) -> None:
+        """Wire hooks and kinds of intents; in every process, because each may write intents."""
+        from marketplace import market_kinds
+
+        market_kinds.register_kinds()

@@ -9,8 +9,9 @@ holds (`settling.reconciling` compares both).
 Pots (base units of one token each):
 
 - `available/{account}`, `held/{account}`: what an account may spend, and what its open orders and withdrawals hold
-- `market/unsettled`: paid in and not yet settled; `market/owed`: settled and not yet paid out; `market/fees`;
-  `market/deposits`: deposits for usage
+- `market/unsettled`: paid in and not yet settled; `market/owed`: settled and not yet paid out; `market/deposits`:
+  deposits for usage; `market/bonds`: bonds of strangers' proposals, and what was forfeited
+- `register/income`: the market's fees, once paid out to the treasury
 - `world/faucet`, `world/outside`, `world/payees`: the other side of what comes in and goes out; these run negative
 """
 
@@ -23,17 +24,19 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Sum
 
-from marketplace.core.journal import JournalRefusal
+from marketplace.core.journal import JournalRefusal, Pot
+from marketplace.core.journal import Transfer as CoreTransfer
 from marketplace.models import JournalAccount, Transfer
 
 UNSETTLED = "market/unsettled"
 OWED = "market/owed"
-FEES = "market/fees"
 DEPOSITS = "market/deposits"
+BONDS = "market/bonds"
+REGISTER = "register/income"
 FAUCET = "world/faucet"
 OUTSIDE = "world/outside"
 PAYEES = "world/payees"
-MARKET_POTS = (UNSETTLED, OWED, FEES, DEPOSITS)
+MARKET_POTS = (UNSETTLED, OWED, DEPOSITS, BONDS)
 
 AMOUNT_LIMIT = 2**63 - 1
 
@@ -62,10 +65,9 @@ def move(*, source: str, target: str, token: str, amount: int, effect: str, now:
     Returns False if this effect has already been booked, with the same pots and amount. Raises JournalRefusal when it
     was booked otherwise, when the amount is not positive, and when a pot that may not be negative holds too little.
     """
-    if not 0 < amount <= AMOUNT_LIMIT:
-        raise JournalRefusal("journal.amount", "Only a positive amount moves.", limit=AMOUNT_LIMIT, actual=amount)
-    if source == target:
-        raise JournalRefusal("journal.same_pot", "Money does not move from a pot to itself.", actual=source)
+    CoreTransfer(Pot(source, token), Pot(target, token), amount, effect)  # refuses what is no transfer
+    if amount > AMOUNT_LIMIT:
+        raise JournalRefusal("journal.amount", "The amount is too large.", limit=AMOUNT_LIMIT, actual=amount)
     booked = _booked(effect, source, target, token, amount)
     if booked:
         return False
@@ -93,9 +95,9 @@ def pot_balance(name: str, token: str) -> int:
     return JournalAccount.objects.filter(name=name, token=token).values_list("balance", flat=True).first() or 0
 
 
-def customers_total(token: str) -> int:
-    """Return what all accounts together have, available and held: what the treasury must hold on chain."""
-    customers = Q(name__startswith="available/") | Q(name__startswith="held/")
+def treasury_total(token: str) -> int:
+    """Return what all accounts have, available and held, and the register's own: what the treasury holds on chain."""
+    customers = Q(name__startswith="available/") | Q(name__startswith="held/") | Q(name=REGISTER)
     return JournalAccount.objects.filter(customers, token=token).aggregate(total=Sum("balance"))["total"] or 0
 
 
@@ -165,6 +167,5 @@ def _pot(name: str, token: str) -> JournalAccount:
     found = JournalAccount.objects.filter(name=name, token=token).first()
     if found is not None:
         return found
-    world = name.startswith("world/")
-    kind = JournalAccount.Kind.WORLD if world else JournalAccount.Kind.GUARDED
+    kind = JournalAccount.Kind.GUARDED if Pot(name, token).guarded else JournalAccount.Kind.WORLD
     return JournalAccount.objects.get_or_create(name=name, token=token, defaults={"kind": kind})[0]

@@ -39,8 +39,7 @@ def create_api_key(
     Scopes are among those that the maker's own role allows; limits of the maker hold for the key as well.
     Raises AccessRefusal, AccountRefusal.
     """
-    if by.key is not None:
-        raise AccessRefusal("access.scope", "An API key cannot make API keys.", todo="Sign in with a browser.")
+    by.require_person()
     allowed = SCOPES & ACTS_OF_ROLE[by.membership.role]
     wanted = _checked_scopes(scopes, allowed)
     if not 1 <= days <= DAYS_LIMIT:

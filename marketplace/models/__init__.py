@@ -4,17 +4,19 @@ from marketplace.models.accounts import (
     Account,
     AccountAddress,
     ApiKey,
+    DerivedAddress,
     Handover,
     Invitation,
     KeyExport,
     Membership,
+    TopUp,
     User,
     Withdrawal,
 )
 from marketplace.models.catalog import Contributor, Draft, Listing, OfferRow, Quote, SlugRedirect, TermsRow
 from marketplace.models.journal import Alarm, JournalAccount, Transfer
 from marketplace.models.limits import IdempotencyRecord, PeriodRun, RateWindow
-from marketplace.models.settlements import PayeeRow, PayoutRow, SettlementRow
+from marketplace.models.settlements import PaidTotal, PayeeRow, PayoutRow, SettlementRow
 from marketplace.models.trade import Disclosure, LicenseRow, Order, UsageReport, VoucherRow
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Alarm",
     "ApiKey",
     "Contributor",
+    "DerivedAddress",
     "Disclosure",
     "Draft",
     "Handover",
@@ -35,6 +38,7 @@ __all__ = [
     "Membership",
     "OfferRow",
     "Order",
+    "PaidTotal",
     "PayeeRow",
     "PayoutRow",
     "PeriodRun",
@@ -43,6 +47,7 @@ __all__ = [
     "SettlementRow",
     "SlugRedirect",
     "TermsRow",
+    "TopUp",
     "Transfer",
     "UsageReport",
     "User",

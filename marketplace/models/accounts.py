@@ -193,6 +193,63 @@ class AccountAddress(models.Model):
         return self.address or self.key_path
 
 
+class DerivedAddress(models.Model):
+    """The address of a key that only the signer holds, once it has been asked for: other processes read it here."""
+
+    path = models.CharField(max_length=120, primary_key=True)
+    # Lower case with 0x; null until the signer has answered.
+    address = models.CharField(max_length=42, null=True)  # noqa: DJ001  # null and empty differ: not known yet
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [
+            # The signer's sweep; events that come back with an address.
+            models.Index(fields=["created"], condition=Q(address__isnull=True), name="derived_address_wanted"),
+            models.Index(fields=["address"], name="derived_address_by_address"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class TopUp(models.Model):
+    """Money on its way into an account's balance; booked when it is final on chain."""
+
+    class Source(models.TextChoices):
+        """The faucet of a development chain, or what arrived at the account's own custodial address."""
+
+        FAUCET = "faucet"
+        COLLECTED = "collected"
+
+    class State(models.TextChoices):
+        """Follows the transaction."""
+
+        SENDING = "sending"
+        FINAL = "final"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="top_ups")
+    source = models.CharField(max_length=10, choices=Source)
+    # For collected money: the key path whose address it is taken from.
+    key_path = models.CharField(max_length=100, blank=True)
+    # CAIP-19, and its base units.
+    token = models.CharField(max_length=160)
+    amount = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State, default=State.SENDING)
+    intent_key = models.CharField(max_length=200, unique=True)
+    cause = models.CharField(max_length=500, blank=True)
+    created = models.DateTimeField(default=timezone.now)
+    changed = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(amount__gt=0), name="top_up_positive")]
+        indexes: ClassVar = [models.Index(fields=["account", "-created"], name="top_up_by_account")]
+
+    def __str__(self) -> str:
+        return f"top-up {self.id}"
+
+
 class Withdrawal(models.Model):
     """Money on its way from an account's balance to an address of its own."""
 
@@ -208,7 +265,8 @@ class Withdrawal(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="withdrawals")
     destination = models.ForeignKey(AccountAddress, on_delete=models.PROTECT, related_name="withdrawals")
-    # Base units of the payment token.
+    # CAIP-19, and its base units.
+    token = models.CharField(max_length=160)
     amount = models.BigIntegerField()
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     due = models.DateTimeField()

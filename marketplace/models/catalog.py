@@ -202,6 +202,8 @@ class Listing(models.Model):
     version = models.IntegerField(default=1)
     # Lower case, words of title, creator, slug and description: what the search box looks into.
     search_text = models.TextField(blank=True)
+    # " derive evaluate lang:en ": words between spaces, because filtering inside JSON lists differs by database.
+    search_uses = models.TextField(blank=True)
     created = models.DateTimeField(default=timezone.now)
     changed = models.DateTimeField(default=timezone.now)
 

@@ -76,6 +76,22 @@ class PayeeRow(models.Model):
         return f"payee {self.number}"
 
 
+class PaidTotal(models.Model):
+    """What has been paid to a payee in one token, cumulative, as of the newest final block that was told here."""
+
+    # CAIP-19.
+    token = models.CharField(max_length=160)
+    payee = models.BigIntegerField()
+    # Base units.
+    paid = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["token", "payee"], name="paid_total_once")]
+
+    def __str__(self) -> str:
+        return f"paid to {self.payee}"
+
+
 class PayoutRow(models.Model):
     """What one settlement owes to one payee, and how much of the cumulative amount has been paid on chain."""
 

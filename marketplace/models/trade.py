@@ -99,6 +99,8 @@ class LicenseRow(models.Model):
     token = models.CharField(max_length=160)
     licensee = models.CharField(max_length=42)
     payer = models.CharField(max_length=42)
+    # The payer's 32-byte reference, 0x text: with the payer it finds the purchase on chain.
+    order_reference = models.CharField(max_length=66)
     uses = models.JSONField(default=list)
     start = models.DateTimeField()
     end = models.DateTimeField(null=True)
@@ -112,9 +114,10 @@ class LicenseRow(models.Model):
     # Set when the licensee's address is ours.
     account = models.ForeignKey(Account, null=True, on_delete=models.PROTECT, related_name="licenses")
     order = models.ForeignKey(Order, null=True, on_delete=models.SET_NULL, related_name="licenses")
-    # Base units.
-    deposit = models.BigIntegerField(default=0)
+    # Base units moved by vouchers so far.
     charged = models.BigIntegerField(default=0)
+    # Digest of the certificate; set when the license is final.
+    certificate = models.CharField(max_length=64, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -154,10 +157,12 @@ class VoucherRow(models.Model):
     """A cumulative voucher (EIP-712) of a license: it replaces every earlier one."""
 
     class State(models.TextChoices):
-        """Zero-rate vouchers are recorded and never charged."""
+        """Unfunded ones wait for the balance. What adds nothing to pay is recorded and never charged."""
 
+        UNFUNDED = "unfunded"
         WANTED = "wanted"
         SIGNED = "signed"
+        DEPOSITING = "depositing"
         CHARGING = "charging"
         CHARGED = "charged"
         RECORDED = "recorded"
@@ -175,6 +180,10 @@ class VoucherRow(models.Model):
     signature_request = models.CharField(max_length=66, blank=True)
     signature = models.CharField(max_length=132, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WANTED)
+    # Base units that the journal holds for it, and that were deposited on chain for it, beyond those of earlier ones.
+    held = models.BigIntegerField(default=0)
+    deposit = models.BigIntegerField(default=0)
+    attempt = models.IntegerField(default=1)
     intent_key = models.CharField(max_length=200, blank=True)
     cause = models.CharField(max_length=500, blank=True)
     created = models.DateTimeField(default=timezone.now)

@@ -25,9 +25,9 @@ class Act(StrEnum):
     READ = "read"
     PUBLISH = "publish"
     BUY = "buy"
-    REPORT = "report"
+    USE = "use"
     APPROVE = "approve"
-    MONEY = "money"
+    FINANCE = "finance"
     MANAGE = "manage"
 
 
@@ -36,12 +36,12 @@ Role = Membership.Role
 ACTS_OF_ROLE: dict[str, frozenset[Act]] = {
     Role.OWNER: frozenset(Act),
     Role.PUBLISHER: frozenset({Act.READ, Act.PUBLISH}),
-    Role.BUYER: frozenset({Act.READ, Act.BUY, Act.REPORT}),
-    Role.FINANCE: frozenset({Act.READ, Act.APPROVE, Act.MONEY}),
+    Role.BUYER: frozenset({Act.READ, Act.BUY, Act.USE}),
+    Role.FINANCE: frozenset({Act.READ, Act.APPROVE, Act.FINANCE}),
     Role.VIEWER: frozenset({Act.READ}),
 }
-# What a program may do. Moving money out, approving and managing people need a person.
-SCOPES = frozenset({Act.READ, Act.PUBLISH, Act.BUY, Act.REPORT})
+# What a program may do. Approving, managing people, and moving money out of the register need a person.
+SCOPES = frozenset({Act.READ, Act.PUBLISH, Act.BUY, Act.USE, Act.FINANCE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ class Actor:
     def may(self, act: Act) -> bool:
         """Return whether the asker may do `act` for the account."""
         return act in self.acts
+
+    def require_person(self) -> None:
+        """Refuse programs: some things need a person at a browser. Raises AccessRefusal `access.person` (HTTP 403)."""
+        if self.key is not None:
+            raise AccessRefusal("access.person", "An API key cannot do this.", todo="Sign in with a browser.")
 
     def require(self, act: Act) -> None:
         """Refuse unless the asker may do `act`. Raises AccessRefusal `access.role` or `access.scope` (HTTP 403)."""

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketplace import journal
-from marketplace.core.journal import AccountKind, Books, JournalAccountKey, JournalRefusal
+from marketplace.core.journal import Books, JournalRefusal, Pot
 from marketplace.core.journal import Transfer as CoreTransfer
 from marketplace.models import JournalAccount, Transfer
+from provenance.core.refusal import Refusal
 from tests.trade.conftest import NOW
 
 TOKEN = "eip155:31337/erc20:0x" + "ab" * 20
@@ -42,7 +43,7 @@ def test_money_that_is_given_can_be_held():
     assert give(ADA, 500, "faucet:1")
     assert hold(ADA, 200, "order:1:hold")
     assert journal.balance_of(ADA, TOKEN) == journal.Balance(available=300, held=200)
-    assert journal.customers_total(TOKEN) == 500
+    assert journal.treasury_total(TOKEN) == 500
     assert journal.differences() == []
 
 
@@ -75,7 +76,7 @@ def test_one_effect_with_another_content_is_refused(account, amount):
 @pytest.mark.django_db
 @pytest.mark.parametrize("amount", [0, -1, 2**63])
 def test_amounts_that_are_not_positive_64_bit_integers_are_refused(amount):
-    with pytest.raises(JournalRefusal):
+    with pytest.raises(Refusal):
         give(ADA, amount, "faucet:1")
 
 
@@ -114,20 +115,20 @@ def test_any_history_agrees_with_the_pure_books_and_sums_to_zero(moves):
     sid = transaction.savepoint()
     books = Books()
 
-    def key(name: str) -> JournalAccountKey:
-        return JournalAccountKey(AccountKind.OUTSIDE if "world" in name else AccountKind.AVAILABLE, name, TOKEN)
+    def key(name: str) -> Pot:
+        return Pot(name, TOKEN)
 
     for source, target, amount, effect in moves:
         expected: bool | None
         try:
             expected = books.post(CoreTransfer(key(source), key(target), amount, f"effect:{effect}"))
-        except JournalRefusal:
+        except Refusal:
             expected = None
         try:
             happened = journal.move(
                 source=source, target=target, token=TOKEN, amount=amount, effect=f"effect:{effect}", now=NOW
             )
-        except JournalRefusal:
+        except Refusal:
             assert expected is None
         else:
             assert happened == expected

@@ -1,0 +1,146 @@
+"""Sharing a dataset's income with people who helped to make it.
+
+An invited contributor needs no account and no wallet: the signer holds an address for the invitation, the share stands
+in the splits document under it, and on chain it waits until the person has accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+
+from marketplace.core.money import BPS, check_bps
+from marketplace.core.splits import ROLE_LIMIT, SHARES_LIMIT
+from marketplace.models import AccountAddress, Contributor, Draft, User
+from marketplace.queries.actors import Act, Actor
+from marketplace.queries.drafts import DraftRefusal, own_draft
+
+
+@transaction.atomic
+def invite_contributor(
+    *, by: Actor, draft: UUID, email: str, role: str, bps: int, now: datetime
+) -> tuple[Contributor, str]:
+    """Promise `bps` of the owner's income to a person; return the invitation and the token of its link.
+
+    Raises AccessRefusal, DraftRefusal, MoneyRefusal.
+    """
+    by.require(Act.PUBLISH)
+    # The draft's row is locked, so that two invitations at once cannot promise more than everything.
+    Draft.objects.select_for_update().filter(pk=draft, account=by.account).first()
+    found = _open_draft(by, draft)
+    if check_bps(bps) == 0:
+        raise DraftRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
+    if not 1 <= len(role.strip()) <= min(ROLE_LIMIT, 60):
+        raise DraftRefusal("splits.role", "A role has 1 to 60 characters.", limit=60, actual=len(role.strip()))
+    others = found.contributors.exclude(state=Contributor.State.DECLINED)
+    promised = others.aggregate(total=Sum("bps"))["total"] or 0
+    if promised + bps > BPS:
+        raise DraftRefusal(
+            "splits.over_100_percent", "The shares add up to more than 100 %.", limit=BPS, actual=promised + bps,
+            todo="Lower some of them; you keep what is left.",
+        )  # fmt: skip
+    if others.count() >= SHARES_LIMIT:
+        raise DraftRefusal(
+            "splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1
+        )
+    token = secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            contributor = Contributor.objects.create(
+                draft=found, email=User.objects.normalize_email(email).lower(), role=role.strip(), bps=bps,
+                token_digest=_digest(token), created=now,
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise DraftRefusal("splits.twice", "This person has a share already.", todo="Remove it first.") from error
+    return contributor, token
+
+
+@transaction.atomic
+def remove_contributor(*, by: Actor, draft: UUID, contributor: UUID) -> None:
+    """Take a share back before publication. Raises AccessRefusal, DraftRefusal."""
+    by.require(Act.PUBLISH)
+    found = _open_draft(by, draft)
+    if found.contributors.filter(pk=contributor).delete()[0] == 0:
+        raise _unknown()
+
+
+@transaction.atomic
+def accept_contribution(*, by: Actor, token: str, now: datetime) -> Contributor:
+    """Accept a share for one's account: its address becomes one of the account's. Raises DraftRefusal.
+
+    Before the address exists there is nothing to receive yet; the sweep attaches it when the signer has made it.
+    """
+    by.require(Act.MANAGE)
+    contributor = _invited(token)
+    if contributor.email != by.membership.user.email:
+        raise DraftRefusal(
+            "splits.other_person", "This share is for another e-mail address.", actual=by.membership.user.email,
+            todo="Sign in with the address that was invited.",
+        )  # fmt: skip
+    changed = Contributor.objects.filter(pk=contributor.pk, state=Contributor.State.INVITED).update(
+        state=Contributor.State.ACCEPTED, account=by.account
+    )
+    if changed != 1:
+        raise _unknown()
+    AccountAddress.objects.get_or_create(
+        key_path=f"contributor/{contributor.pk}",
+        purpose=AccountAddress.Purpose.PAYEE,
+        defaults={
+            "account": by.account,
+            "address": contributor.address,
+            "state": AccountAddress.State.READY if contributor.address else AccountAddress.State.WANTED,
+            "created": now,
+            "usable_from": now,
+        },
+    )
+    contributor.refresh_from_db()
+    return contributor
+
+
+def decline_contribution(*, token: str) -> Contributor:
+    """Decline a share before publication; afterwards it stays where it is, waiting. Raises DraftRefusal."""
+    contributor = _invited(token)
+    changed = Contributor.objects.filter(
+        pk=contributor.pk, state=Contributor.State.INVITED, draft__state=Draft.State.OPEN
+    ).update(state=Contributor.State.DECLINED)
+    if changed != 1:
+        raise DraftRefusal(
+            "splits.published", "The dataset is published with this share; it waits until you accept it.",
+            todo="Do nothing to leave it where it is.",
+        )  # fmt: skip
+    contributor.refresh_from_db()
+    return contributor
+
+
+def _open_draft(by: Actor, draft: UUID) -> Draft:
+    found = own_draft(by.account, draft)
+    if found.state != Draft.State.OPEN:
+        raise DraftRefusal(
+            "draft.state", "The shares of a published dataset are changed on its page.",
+            limit=str(Draft.State.OPEN), actual=str(found.state),
+        )  # fmt: skip
+    return found
+
+
+def _invited(token: str) -> Contributor:
+    found = (
+        Contributor.objects.select_related("draft")
+        .filter(token_digest=_digest(token), state=Contributor.State.INVITED)
+        .first()
+    )
+    if found is None:
+        raise _unknown()
+    return found
+
+
+def _unknown() -> DraftRefusal:
+    return DraftRefusal("splits.not_found", "There is no such share, or it was answered before.")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,238 @@
+"""From what is owed to what is charged, one voucher of a license at a time.
+
+    unfunded → wanted → signed → depositing → charging → charged
+    recorded: nothing to pay · superseded: a later one says it all · failed: with its cause, can be tried again
+
+1. What the newest voucher owes beyond what earlier ones hold is held in the journal.
+2. The licensee's key signs: custodial ones in the signer, wallets through `sign_voucher`.
+3. For custodial licenses the treasury deposits what earlier vouchers did not; then the voucher is charged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, QuerySet, Sum
+
+from marketplace import journal, market_calls
+from marketplace.core.journal import JournalRefusal
+from marketplace.core.voucher import Owed, UsageRefusal, reports_root
+from marketplace.models import LicenseRow, VoucherRow
+from marketplace.queries.actors import Act, Actor
+from marketplace.queries.lineage import terms_by_digest
+from marketplace.queries.metering import (
+    deposit_reference,
+    last_voucher,
+    license_deployment,
+    owed_for,
+    reported,
+    voucher_typed_data,
+)
+from marketplace.queries.orders import own_license
+from provenance.models import SignatureRequest
+
+State = VoucherRow.State
+OPEN = (State.UNFUNDED, State.WANTED, State.SIGNED)
+UNDER_WAY = (State.DEPOSITING, State.CHARGING)
+
+
+def make_voucher(row: LicenseRow, owed: Owed, root: str, *, now: datetime) -> VoucherRow:
+    """Write the voucher that says what is owed by now; call it with the license's row locked."""
+    last = last_voucher(row.pk)
+    free = owed.amount == (last.cumulative_amount if last else 0)
+    voucher = VoucherRow(
+        license=row.pk,
+        sequence=1 if last is None else last.sequence + 1,
+        cumulative_units=owed.units,
+        cumulative_amount=owed.amount,
+        reports_root=root,
+        state=State.RECORDED if free else State.UNFUNDED,
+        created=now,
+        changed=now,
+    )
+    voucher.typed_data = voucher_typed_data(voucher).to_json()
+    voucher.save(force_insert=True)
+    if not free:
+        _fund(voucher, now)
+    return voucher
+
+
+def sign_voucher(*, by: Actor, license_id: str, sequence: int, signature: str, now: datetime) -> VoucherRow:
+    """Give the signature of the licensee's own wallet over a voucher. Raises AccessRefusal, UsageRefusal."""
+    by.require(Act.USE)
+    license_row = own_license(by.account, license_id)
+    voucher = VoucherRow.objects.filter(license=license_id, sequence=sequence).first()
+    if voucher is None:
+        raise UsageRefusal("voucher.not_found", "There is no such voucher.", actual=sequence)
+    try:
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+    except ValueError as error:
+        raise UsageRefusal("signature.hex", "A signature is 0x and 130 hex digits.", actual=signature[:40]) from error
+    voucher_typed_data(voucher).check_signer(raw, license_row.licensee)
+    moved = VoucherRow.objects.filter(pk=voucher.pk, state=State.WANTED).update(
+        state=State.SIGNED, signature=signature.lower(), changed=now
+    )
+    if moved != 1:
+        raise UsageRefusal(
+            "voucher.state", "This voucher does not wait for a signature.",
+            limit=str(State.WANTED), actual=str(voucher.state),
+        )  # fmt: skip
+    voucher.refresh_from_db()
+    return voucher
+
+
+def retry_voucher(*, by: Actor, license_id: str, sequence: int, now: datetime) -> VoucherRow:
+    """Try a failed deposit or charge again. Raises AccessRefusal, UsageRefusal."""
+    by.require(Act.USE)
+    own_license(by.account, license_id)
+    failed = VoucherRow.objects.filter(license=license_id, sequence=sequence, state=State.FAILED).exclude(signature="")
+    moved = failed.update(state=State.SIGNED, attempt=F("attempt") + 1, cause="", changed=now)
+    if moved != 1:
+        raise UsageRefusal("voucher.state", "This voucher has not failed.", limit=str(State.FAILED), actual=sequence)
+    return VoucherRow.objects.get(license=license_id, sequence=sequence)
+
+
+def advance_vouchers(*, now: datetime, limit: int = 200) -> int:
+    """Take every voucher one step further if it is due: fund, take the signature, deposit, charge. Return how many."""
+    moved = 0
+    for voucher in VoucherRow.objects.filter(state__in=OPEN).order_by("license", "sequence")[:limit]:
+        with transaction.atomic():
+            match voucher.state:
+                case State.UNFUNDED:
+                    moved += _fund(voucher, now)
+                case State.WANTED:
+                    moved += _take_signature(voucher, now)
+                case _:
+                    moved += _start_charging(voucher, now)
+    return moved
+
+
+def charge_minimums(*, now: datetime) -> int:
+    """Make vouchers for licenses that owe a minimum for an epoch that has closed; return how many. Safe twice."""
+    made = 0
+    active = LicenseRow.objects.filter(final=True, order__isnull=False, state=LicenseRow.State.ACTIVE)
+    for license_row in active.iterator():
+        terms = terms_by_digest(license_row.terms)
+        if terms is None or terms.rate is None or not terms.rate.minimum:
+            continue
+        with transaction.atomic():
+            LicenseRow.objects.select_for_update().get(pk=license_row.pk)
+            reports = reported(license_row.pk)
+            owed = owed_for(license_row, terms.rate, reports, now=now)
+            last = last_voucher(license_row.pk)
+            if owed.amount > (last.cumulative_amount if last else 0):
+                root = reports_root([report.digest for report in reports]).hex()
+                make_voucher(license_row, owed, root, now=now)
+                made += 1
+    return made
+
+
+def deposit_mined(voucher: VoucherRow, *, now: datetime) -> None:
+    """The deposit of a voucher is mined: want its charge. Safe twice."""
+    moved = VoucherRow.objects.filter(pk=voucher.pk, state=State.DEPOSITING).update(state=State.CHARGING, changed=now)
+    if moved == 1:
+        _want_charge(voucher, now)
+
+
+def fail_voucher(voucher: VoucherRow, *, deposited: bool, cause: str, now: datetime) -> None:
+    """A deposit or charge cannot happen any more; the next report, or `retry_voucher`, tries again. Safe twice."""
+    changes: dict[str, object] = {"state": State.FAILED, "cause": cause[:500], "changed": now}
+    if not deposited:
+        changes["deposit"] = 0
+    VoucherRow.objects.filter(pk=voucher.pk, state__in=UNDER_WAY).update(**changes)
+
+
+def _fund(voucher: VoucherRow, now: datetime) -> int:
+    row = LicenseRow.objects.select_for_update().get(pk=voucher.license)
+    siblings = VoucherRow.objects.filter(license=voucher.license)
+    need = voucher.cumulative_amount - _sum(siblings, "held")
+    order = row.order
+    if order is not None and need > 0:
+        try:
+            with transaction.atomic():
+                journal.move(
+                    source=journal.available(order.account_id), target=journal.held(order.account_id),
+                    token=row.token, amount=need, effect=f"voucher:{voucher.license}:{voucher.sequence}:hold", now=now,
+                )  # fmt: skip
+        except JournalRefusal as refusal:
+            siblings.filter(pk=voucher.pk, state=State.UNFUNDED).update(cause=str(refusal)[:500])
+            return 0
+    moved = siblings.filter(pk=voucher.pk, state=State.UNFUNDED).update(
+        state=State.WANTED, held=need if order is not None else 0, cause="", changed=now
+    )
+    # What earlier ones lacked is part of what this one holds.
+    siblings.filter(sequence__lt=voucher.sequence, state=State.UNFUNDED).update(state=State.SUPERSEDED, changed=now)
+    if moved and order is not None:
+        request = market_calls.want_signature(
+            party=order.account_id,
+            key_path=market_calls.licensee_path(order.pk),
+            typed_data=voucher_typed_data(voucher),
+            now=now,
+        )
+        siblings.filter(pk=voucher.pk).update(signature_request=str(request.pk))
+    return moved
+
+
+def _take_signature(voucher: VoucherRow, now: datetime) -> int:
+    if not voucher.signature_request:
+        return 0
+    request = SignatureRequest.objects.filter(pk=voucher.signature_request).first()
+    if request is None or request.state == "wanted":
+        return 0
+    waiting = VoucherRow.objects.filter(pk=voucher.pk, state=State.WANTED)
+    if request.state == "refused":
+        return waiting.update(state=State.FAILED, cause=request.cause[:500], changed=now)
+    return waiting.update(state=State.SIGNED, signature=request.signature, changed=now)
+
+
+def _start_charging(voucher: VoucherRow, now: datetime) -> int:
+    row = LicenseRow.objects.select_for_update().get(pk=voucher.license)
+    siblings = VoucherRow.objects.filter(license=voucher.license)
+    if siblings.filter(state__in=UNDER_WAY).exists():
+        return 0
+    this = siblings.filter(pk=voucher.pk, state=State.SIGNED)
+    if siblings.filter(sequence__gt=voucher.sequence, state__in=(State.SIGNED, State.CHARGED)).exists():
+        # The newest signed voucher says all that this one says; what this one holds is deposited with it.
+        return this.update(state=State.SUPERSEDED, changed=now)
+    missing = voucher.cumulative_amount - _sum(siblings, "deposit")
+    if row.order is None or missing <= 0:
+        moved = this.update(state=State.CHARGING, changed=now)
+        if moved:
+            _want_charge(voucher, now)
+        return moved
+    moved = this.update(state=State.DEPOSITING, deposit=missing, changed=now)
+    if moved:
+        _want_deposit(voucher, missing, now)
+    return moved
+
+
+def _want_deposit(voucher: VoucherRow, amount: int, now: datetime) -> None:
+    intent = market_calls.want(
+        kind="market.deposit",
+        key=f"deposit:{voucher.license}:{voucher.sequence}:{voucher.attempt}",
+        payload={
+            "voucher": str(voucher.pk),
+            "amount": str(amount),
+            "reference": "0x" + deposit_reference(voucher).hex(),
+            "valid_before": str(int((now + market_calls.CALL_LIVES).timestamp())),
+        },
+        deployment=license_deployment(voucher.license),
+        now=now,
+    )
+    VoucherRow.objects.filter(pk=voucher.pk).update(intent_key=intent.key)
+
+
+def _want_charge(voucher: VoucherRow, now: datetime) -> None:
+    intent = market_calls.want(
+        kind="market.charge",
+        key=f"charge:{voucher.license}:{voucher.sequence}:{voucher.attempt}",
+        payload={"voucher": str(voucher.pk)},
+        deployment=license_deployment(voucher.license),
+        now=now,
+    )
+    VoucherRow.objects.filter(pk=voucher.pk).update(intent_key=intent.key)
+
+
+def _sum(rows: QuerySet[VoucherRow], column: str) -> int:
+    return rows.aggregate(total=Sum(column))["total"] or 0

@@ -1,0 +1,194 @@
+"""Rows about the chain as of its newest followed block: computed anew from all events of their subject.
+
+A row is never changed by an event alone, so a reorg needs no undo and folding twice is folding once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from marketplace.core.offer import Offer, use_words, uses_of_mask
+from marketplace.market_calls import TREASURY, known_address
+from marketplace.models import Account, LicenseRow, Order, PayeeRow, SettlementRow
+from marketplace.queries.addresses import signing_of
+from marketplace.queries.catalog import fee_part
+from provenance.core.canonical import parse_canonical
+from provenance.core.refusal import Refusal
+from provenance.models import ChainEvent, Deployment, Document
+
+_UUID_LIMIT = 1 << 128
+
+
+def fold_event(event: ChainEvent) -> None:
+    """Bring the rows about an event's subject up to date."""
+    fold_subject(event.deployment, event.subject)
+
+
+def refold(deployment: Deployment, subjects: Sequence[str]) -> None:
+    """Compute rows anew whose events a reorg took back."""
+    for subject in subjects:
+        fold_subject(deployment, subject)
+
+
+def fold_subject(deployment: Deployment, subject: str) -> None:
+    """Compute trade's rows about a subject; other subjects are evidence's."""
+    kind, _, name = subject.partition("/")
+    match kind:
+        case "license":
+            fold_license(deployment, int(name))
+        case "payee":
+            fold_payee(deployment, int(name))
+        case "settlement":
+            token, _, epoch = name.partition("/")
+            fold_settlement(deployment, token, int(epoch))
+        case _:
+            return
+
+
+def events_of(deployment: Deployment, subject: str) -> list[ChainEvent]:
+    """Return the events of a subject in the order of the chain."""
+    rows = ChainEvent.objects.filter(deployment=deployment, subject=subject)
+    return list(rows.select_related("deployment").order_by("block_number", "log_index"))
+
+
+def custodial_order(event: ChainEvent) -> Order | None:
+    """Return the order that a `LicensePurchased` carries out, if the treasury paid for it.
+
+    The reference is public: whoever copies it into a purchase of their own pays for it themselves, and is not us.
+    """
+    reference = int(str(event.args["order"]), 16)
+    if not 0 < reference < _UUID_LIMIT or event.args["payer"] != known_address(TREASURY):
+        return None
+    return Order.objects.select_related("offer").filter(pk=UUID(int=reference)).first()
+
+
+def fold_license(deployment: Deployment, number: int) -> LicenseRow | None:
+    """Compute the row of a license; without a purchase there is none, and its order is on its way again."""
+    license_id = deployment.license_caip(number)
+    events = events_of(deployment, f"license/{number}")
+    purchase = next((event for event in events if event.name == "LicensePurchased"), None)
+    if purchase is None:
+        LicenseRow.objects.filter(pk=license_id).delete()
+        Order.objects.filter(license=license_id, state=Order.State.MINED).update(state=Order.State.PAYING, license="")
+        return None
+    row, _ = LicenseRow.objects.update_or_create(pk=license_id, defaults=_purchased(purchase, number, events))
+    if row.order_id is not None:
+        waiting = (Order.State.PLACED, Order.State.PAYING)
+        Order.objects.filter(pk=row.order_id, state__in=waiting).update(state=Order.State.MINED)
+        Order.objects.filter(pk=row.order_id).update(license=license_id, licensee=row.licensee)
+    return row
+
+
+def _purchased(event: ChainEvent, number: int, events: list[ChainEvent]) -> dict[str, object]:
+    deployment, args = event.deployment, event.args
+    order = custodial_order(event)
+    holder = signing_of(args["licensee"]) if order is None else None
+    account: Account | None = order.account if order is not None else holder[0] if holder is not None else None
+    uses, commercial = uses_of_mask(event.number("uses"))
+    price, end = event.number("price"), event.number("end")
+    document = str(args["document"]).removeprefix("0x")
+    return {
+        "chain": deployment.chain_id,
+        "market": deployment.market,
+        "number": number,
+        "dataset": deployment.dataset_caip(event.number("dataset")),
+        "version": _offered_version(document),
+        "offer": document,
+        "terms": str(args["terms"]).removeprefix("0x"),
+        "price": price,
+        "fee": fee_part(price, event.number("feeBps")),
+        "token": deployment.token_caip(args["token"]),
+        "licensee": args["licensee"],
+        "payer": args["payer"],
+        "order_reference": args["order"],
+        "uses": use_words(uses, commercial=commercial),
+        "start": _time(event.block_time),
+        "end": _time(end) if end else None,
+        "hold_until": _time(event.number("heldUntil")),
+        "state": _state(events, end),
+        "block": event.block_number,
+        "block_hash": event.block_hash,
+        "tx": event.tx,
+        "log": event.log_index,
+        "final": event.final,
+        "account": account,
+        "order": order,
+        "charged": max((each.number("total") for each in events if each.name == "Charged"), default=0),
+    }
+
+
+def _state(events: list[ChainEvent], end: int) -> LicenseRow.State:
+    names = {event.name for event in events}
+    if "LicenseRefunded" in names:
+        return LicenseRow.State.REFUNDED
+    if "LicenseRevoked" in names:
+        return LicenseRow.State.REVOKED
+    # The chain emits nothing at the end of a term; the sweep notices it (`actions.licenses.expire_licenses`).
+    expired = bool(end) and end <= events[-1].block_time
+    return LicenseRow.State.EXPIRED if expired else LicenseRow.State.ACTIVE
+
+
+def _offered_version(document: str) -> int | None:
+    row = Document.objects.filter(pk=document).first()
+    if row is None:
+        return None
+    try:
+        return Offer.from_document(parse_canonical(row.content)).version
+    except Refusal:
+        # Anybody may name the digest of some other document in an offer of their own.
+        return None
+
+
+def fold_payee(deployment: Deployment, number: int) -> None:
+    """Compute the row of a payee: where it is paid, and whether it has accepted."""
+    market = deployment.account_caip(deployment.market)
+    address, accepted, block = "", False, 0
+    for event in events_of(deployment, f"payee/{number}"):
+        match event.name:
+            case "PayeeAdded":
+                address, accepted, block = event.args["account"], bool(event.args["accepted"]), event.block_number
+            case "PayeeAccepted":
+                accepted = True
+            case "PayeeChanged":
+                address = event.args["to"]
+            case _:
+                continue
+    if not address:
+        PayeeRow.objects.filter(market=market, number=number).delete()
+        return
+    PayeeRow.objects.update_or_create(
+        market=market, number=number, defaults={"address": address, "accepted": accepted, "block": block}
+    )
+
+
+def fold_settlement(deployment: Deployment, token: str, epoch: int) -> None:
+    """Bring the state of one of our settlements to what the chain says about its root."""
+    row = SettlementRow.objects.filter(token=deployment.token_caip(token), epoch=epoch).first()
+    if row is None:
+        return
+    state, accept_after, proposed, accepted = SettlementRow.State.PINNED, None, "", ""
+    for event in events_of(deployment, f"settlement/{token}/{epoch}"):
+        match event.name:
+            case "RootProposed" if event.args["root"] == row.root:
+                window = timedelta(seconds=settings.CADASTRE_SETTLEMENT_WINDOW)
+                state, proposed = SettlementRow.State.PROPOSED, event.tx
+                accept_after = _time(event.block_time) + window
+            case "RootVetoed":
+                state = SettlementRow.State.VETOED
+            case "RootAccepted":
+                state, accepted = SettlementRow.State.ACCEPTED, event.tx
+            case _:
+                continue
+    if state == SettlementRow.State.PINNED and row.state == SettlementRow.State.COMPUTED:
+        return
+    SettlementRow.objects.filter(pk=row.pk).update(
+        state=state, accept_after=accept_after, proposed_tx=proposed, accepted_tx=accepted
+    )
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(min(seconds, 253_402_300_799), tz=UTC)

@@ -1,0 +1,105 @@
+"""What becomes of the transactions that trade wanted. Runs in the transaction that moves the intent; safe twice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from marketplace import alarms
+from marketplace.actions.custody import finish_handover
+from marketplace.actions.money import fail_top_up, fail_withdrawal, finish_top_up, finish_withdrawal
+from marketplace.actions.orders import fail_order
+from marketplace.actions.vouchers import deposit_mined, fail_voucher
+from marketplace.models import LicenseRow, Order, PayoutRow, SettlementRow, VoucherRow
+from provenance.models import Intent, IntentState
+
+_OVER = (IntentState.FAILED, IntentState.EXPIRED)
+_SENT = (IntentState.SIGNED, IntentState.BROADCAST)
+
+
+def follow_intent(intent: Intent) -> None:
+    """Move the row that wanted this transaction."""
+    match intent.kind:
+        case "market.purchase":
+            _purchase(intent)
+        case "market.deposit" | "market.charge":
+            _voucher(intent)
+        case "token.mint" | "token.collect":
+            _top_up(intent)
+        case "token.withdraw":
+            _withdrawal(intent)
+        case "registry.hand_over":
+            _handover(intent)
+        case "market.push":
+            _push(intent)
+        case "market.propose" | "market.accept":
+            _settlement(intent)
+        case _:
+            return
+
+
+def _purchase(intent: Intent) -> None:
+    order = UUID(intent.payload["order"])
+    if intent.state in _SENT:
+        Order.objects.filter(pk=order, state=Order.State.PLACED).update(state=Order.State.PAYING, changed=_now(intent))
+    elif intent.state in _OVER and not LicenseRow.objects.filter(order=order).exists():
+        # A license that exists answers for its order: the contract refused the second of two equal purchases.
+        fail_order(order=order, cause=_cause(intent), now=_now(intent))
+
+
+def _voucher(intent: Intent) -> None:
+    voucher = VoucherRow.objects.filter(pk=intent.payload["voucher"]).first()
+    if voucher is None:
+        return
+    is_deposit = intent.kind == "market.deposit"
+    if intent.state == IntentState.MINED and is_deposit:
+        deposit_mined(voucher, now=_now(intent))
+    elif intent.state in _OVER:
+        fail_voucher(voucher, deposited=not is_deposit, cause=_cause(intent), now=_now(intent))
+
+
+def _top_up(intent: Intent) -> None:
+    number = UUID(intent.payload["top_up"])
+    if intent.state == IntentState.FINAL:
+        finish_top_up(top_up=number, now=_now(intent))
+    elif intent.state in _OVER:
+        fail_top_up(top_up=number, cause=_cause(intent), now=_now(intent))
+
+
+def _withdrawal(intent: Intent) -> None:
+    number = UUID(intent.payload["withdrawal"])
+    if intent.state == IntentState.FINAL:
+        finish_withdrawal(withdrawal=number, now=_now(intent))
+    elif intent.state in _OVER:
+        fail_withdrawal(withdrawal=number, cause=_cause(intent), now=_now(intent))
+
+
+def _handover(intent: Intent) -> None:
+    if intent.state == IntentState.FINAL:
+        finish_handover(intent_key=intent.key)
+    elif intent.state in _OVER:
+        finish_handover(intent_key=intent.key, failed=_cause(intent))
+
+
+def _push(intent: Intent) -> None:
+    if intent.state in _OVER:
+        PayoutRow.objects.filter(intent_key=intent.key, state=PayoutRow.State.PUSHING).update(
+            state=PayoutRow.State.CLAIMABLE, cause=_cause(intent)[:500], changed=_now(intent)
+        )
+
+
+def _settlement(intent: Intent) -> None:
+    if intent.state in _OVER:
+        row = SettlementRow.objects.filter(pk=intent.payload["settlement"]).first()
+        alarms.raise_alarm(
+            code="settlement.stuck", subject=str(row), now=_now(intent),
+            message=f"{intent.kind} did not take place: {_cause(intent)}",
+        )  # fmt: skip
+
+
+def _cause(intent: Intent) -> str:
+    return intent.cause or f"The transaction is {intent.state}."
+
+
+def _now(intent: Intent) -> datetime:
+    return intent.updated_at

@@ -1,0 +1,141 @@
+"""Listings, offers and quotes: what can be seen and bought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from marketplace.core.money import BPS
+from marketplace.core.offer import Offer
+from marketplace.core.terms import Terms
+from marketplace.models import Account, LicenseRow, Listing, OfferRow, Quote, SlugRedirect, UsageReport
+from marketplace.queries.actors import AccessRefusal
+from provenance.core.canonical import parse_canonical
+from provenance.models import ChainEvent, Deployment
+
+WORDS_LIMIT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A listing by a name in an address; `moved` when it is listed under another one now."""
+
+    listing: Listing
+    moved: bool
+
+
+def listing_of(dataset: str) -> Listing:
+    """Return the listing of a dataset (CAIP-19). Raises AccessRefusal `dataset.not_found`."""
+    found = Listing.objects.select_related("account", "offer", "offer__terms").filter(pk=dataset).first()
+    if found is None:
+        raise AccessRefusal("dataset.not_found", "This dataset is not listed here.", actual=dataset[:160])
+    return found
+
+
+def own_listing(account: Account, dataset: str) -> Listing:
+    """Return the account's listing of a dataset. Somebody else's looks like one that does not exist."""
+    found = listing_of(dataset)
+    if found.account_id != account.pk:
+        raise AccessRefusal("dataset.not_found", "There is no such dataset of this account.", actual=dataset[:160])
+    return found
+
+
+def listing_at(account_slug: str, slug: str) -> Found:
+    """Return the listing at `/{account}/{dataset}`, also under a name that it had. Raises AccessRefusal."""
+    rows = Listing.objects.select_related("account", "offer")
+    found = rows.filter(account__slug=account_slug, slug=slug).first()
+    if found is not None:
+        return Found(found, moved=False)
+    redirect = SlugRedirect.objects.filter(account__slug=account_slug, slug=slug).first()
+    if redirect is None:
+        raise AccessRefusal("dataset.not_found", "There is no such dataset.", actual=f"{account_slug}/{slug}"[:160])
+    return Found(rows.get(pk=redirect.listing_id), moved=True)
+
+
+def search_listings(
+    words: str = "",
+    *,
+    kind: str = "",
+    uses: Iterable[str] = (),
+    max_price: int | None = None,
+    visibility: str = "",
+    language: str = "",
+) -> QuerySet[Listing]:
+    """Return listed datasets that contain every word and match every filter, newest first.
+
+    `uses` must all be granted; `max_price` is in base units.
+    """
+    found = Listing.objects.filter(state=Listing.State.LISTED).select_related("account", "offer")
+    for word in words.lower().split()[:WORDS_LIMIT]:
+        found = found.filter(search_text__contains=word)
+    if kind:
+        found = found.filter(kind=kind)
+    if visibility:
+        found = found.filter(visibility=visibility)
+    if max_price is not None:
+        found = found.filter(offer__price__lte=max_price)
+    for use in uses:
+        found = found.filter(search_uses__contains=f" {use} ")
+    if language:
+        found = found.filter(search_uses__contains=f" lang:{language.lower()} ")
+    return found.order_by("-created", "dataset")
+
+
+def public_offers(dataset: str, *, now: datetime) -> list[OfferRow]:
+    """Return the live public offers of a dataset, newest first."""
+    unexpired = Q(expires__isnull=True) | Q(expires__gt=now)
+    rows = OfferRow.objects.select_related("terms").filter(
+        unexpired, dataset=dataset, public=True, state=OfferRow.State.LIVE
+    )
+    return list(rows.order_by("-created"))
+
+
+def offer_value(row: OfferRow) -> Offer:
+    """Return the offer that the row's document states."""
+    return Offer.from_document(parse_canonical(bytes(row.document)))
+
+
+def offer_terms(row: OfferRow) -> Terms:
+    """Return the terms that the offer names."""
+    return Terms.from_document(parse_canonical(bytes(row.terms.document)))
+
+
+def fee_part(price: int, fee_bps: int) -> int:
+    """Return the market's part of a price, rounded down, as settlements take it."""
+    return price * fee_bps // BPS
+
+
+def current_fee_bps(deployment: Deployment) -> int:
+    """Return the fee that new offers carry: the market's latest, or the configured one before it ever changed."""
+    latest = ChainEvent.objects.filter(deployment=deployment, name="FeeSet")
+    event = latest.order_by("-block_number", "-log_index").first()
+    return int(settings.CADASTRE_FEE_BPS) if event is None else event.number("feeBps")
+
+
+def own_quote(account: Account, quote: UUID) -> Quote:
+    """Return a quote that was made for the account. Raises AccessRefusal `quote.not_found`."""
+    rows = Quote.objects.select_related("offer", "offer__terms", "listing")
+    found = rows.filter(pk=quote, account=account).first()
+    if found is None:
+        raise AccessRefusal("quote.not_found", "There is no such quote.", actual=str(quote))
+    return found
+
+
+def listings_of(account: Account) -> list[Listing]:
+    """Return every dataset of an account, newest first."""
+    return list(account.listings.select_related("offer").order_by("-created"))
+
+
+def sales_of(account: Account) -> QuerySet[LicenseRow]:
+    """Return licenses of the account's datasets, newest first: amounts and uses, never who the buyer is."""
+    return LicenseRow.objects.filter(dataset__in=account.listings.values("pk")).order_by("-start")
+
+
+def usage_of_datasets(account: Account) -> QuerySet[UsageReport]:
+    """Return the usage reports about the account's datasets, newest first."""
+    return UsageReport.objects.filter(dataset__in=account.listings.values("pk")).order_by("-created")
