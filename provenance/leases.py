@@ -12,19 +12,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from provenance.core.refusal import Refusal
-from provenance.models import FileState, SubmittedFile
+from provenance.models import SubmittedFile
 
 Clock = Callable[[], datetime]
 """Returns the present, timezone-aware. Passed in, so that tests decide what time it is."""
 
 LEASE = timedelta(minutes=2)
+ATTEMPTS = 5
 
 _RENEW = timedelta(seconds=1)
-_RETRY = timedelta(seconds=5)
-_RETRY_LONGEST = timedelta(minutes=10)
+_RETRY = timedelta(seconds=15)
 
 
 class LeaseLost(Exception):
@@ -86,18 +86,15 @@ class Lease:
         for name, value in fields.items():
             setattr(self.file, name, value)
 
-    def fail(self, refusal: Refusal, *, limit: int) -> None:
-        """Keep why the work did not succeed and let it be tried again, later each time; refuse it after `limit`.
+    def fail(self, refusal: Refusal) -> None:
+        """Keep why the work did not succeed, and let it be tried again later: the cause is outside of the file."""
+        self.save(attempts=0, refusal=refusal.as_problem())
+        self.give_back(retry_at=self.clock() + _RETRY)
 
-        `limit` 0 tries for ever: the cause is outside of the file, and the page shows it until it has gone.
-        """
-        attempts = self.file.attempts + 1
-        if limit and attempts >= limit:
-            self.save(attempts=attempts, refusal=refusal.as_problem(), state=FileState.REFUSED)
-            self.give_back()
-            return
-        self.save(attempts=attempts, refusal=refusal.as_problem())
-        self.give_back(retry_at=self.clock() + min(_RETRY * 2 ** min(attempts, 8), _RETRY_LONGEST))
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the file has brought down so many workers that nobody should try it again."""
+        return self.file.attempts > ATTEMPTS
 
     def give_back(self, *, retry_at: datetime | None = None) -> None:
         """Let others have the file, at once or from `retry_at` on."""
@@ -124,11 +121,14 @@ def free(now: datetime) -> Q:
 
 
 def take(file: SubmittedFile, *, clock: Clock) -> Lease | None:
-    """Return a lease on the file if nobody has one, else None."""
+    """Return a lease on the file if nobody has one, else None.
+
+    The attempt is counted before the work: whatever kills the worker is not there to count it afterwards.
+    """
     now = clock()
     token = uuid4()
     taken = SubmittedFile.objects.filter(free(now), id=file.id, state=file.state).update(
-        lease=now + LEASE, lease_token=token
+        lease=now + LEASE, lease_token=token, attempts=F("attempts") + 1
     )
     if taken != 1:
         return None

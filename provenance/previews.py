@@ -1,16 +1,21 @@
-"""Small looks into files: a thumbnail, first rows, first lines. Every function reads hostile bytes: run it limited.
+"""Small looks into files: a thumbnail, first rows, first lines.
 
-A preview holds nothing but what is visible: pictures are decoded and encoded anew, so that places, names and serial
-numbers in EXIF stay behind; cells and lines are cut.
+Every function reads hostile bytes: run it limited (`fingerprints.sandbox`), which is why it takes an open file and
+answers in JSON. A preview holds nothing but what is visible: pictures are decoded and encoded anew, so that places,
+names and serial numbers in EXIF stay behind; cells and lines are cut.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
+
+import polars as pl
+from PIL import Image, ImageOps
 
 from provenance.core.refusal import Refusal
 
@@ -26,8 +31,6 @@ class PreviewRefusal(Refusal):
 
 def image_size(path: Path | str, *, pixels: int) -> tuple[int, int]:
     """Return width and height from the header alone. Raises PreviewRefusal above `pixels`, or for a broken header."""
-    from PIL import Image
-
     with warnings.catch_warnings():
         # The header is judged below, with both figures; Pillow's own warning names only one of them.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -49,12 +52,10 @@ def image_size(path: Path | str, *, pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def thumbnail(path: str, edge: int) -> tuple[bytes, int, int]:
-    """Return a WebP of at most `edge` pixels on its longer side, with the picture's own width and height."""
-    from PIL import Image, ImageOps
-
+def thumbnail(stream: BinaryIO, edge: int) -> bytes:
+    """Return {"webp": base64, "width", "height"}: a WebP of at most `edge` pixels, and the picture's own size."""
     Image.MAX_IMAGE_PIXELS = None
-    with Image.open(path) as image:
+    with Image.open(stream) as image:
         width, height = image.size
         image.draft("RGB", (edge, edge))
         upright = ImageOps.exif_transpose(image)
@@ -62,51 +63,47 @@ def thumbnail(path: str, edge: int) -> tuple[bytes, int, int]:
         target = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
     out = io.BytesIO()
     target.save(out, "WEBP", quality=80, method=4, exif=b"", icc_profile=b"", xmp=b"")
-    return out.getvalue(), width, height
+    webp = base64.b64encode(out.getvalue()).decode()
+    return json.dumps({"webp": webp, "width": width, "height": height}).encode()
 
 
-def first_rows(path: str, media_type: str, rows: int) -> dict[str, Any]:
+def first_rows(stream: BinaryIO, media_type: str, rows: int) -> bytes:
     """Return {"columns": [{"name", "type"}], "rows": [[text or null]]} of a table's first `rows` rows."""
-    import polars as pl
-
     match media_type:
-        case "text/csv" | "text/tab-separated-values":
-            frame = _csv_head(path, media_type, rows)
         case "application/vnd.apache.parquet":
-            frame = pl.scan_parquet(path).head(rows).collect()
+            frame = pl.scan_parquet(_path(stream)).head(rows).collect()
+        case "application/vnd.apache.arrow.file":
+            frame = pl.scan_ipc(_path(stream)).head(rows).collect()
         case _:
-            frame = _arrow_head(path, rows)
+            frame = _csv_head(stream, media_type, rows)
     frame = frame[:, :COLUMNS]
-    return {
-        "columns": [
-            {"name": name[:CELL_CHARACTERS], "type": str(kind)}
-            for name, kind in zip(frame.columns, frame.dtypes, strict=True)
-        ],
-        "rows": [[_cell(value) for value in row] for row in frame.rows()],
-    }
+    columns = [
+        {"name": name[:CELL_CHARACTERS], "type": str(kind)}
+        for name, kind in zip(frame.columns, frame.dtypes, strict=True)
+    ]
+    return json.dumps({"columns": columns, "rows": [[_cell(value) for value in row] for row in frame.rows()]}).encode()
 
 
-def first_lines(path: str, media_type: str, lines: int) -> dict[str, Any]:
+def first_lines(stream: BinaryIO, media_type: str, lines: int) -> bytes:
     """Return {"lines": [text]} of a text's first `lines` lines, read from its first 256 KiB."""
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    text = head.decode("utf-8-sig", "replace")
-    if media_type == "application/jsonl":
-        return {"lines": [_record(line) for line in text.splitlines()[:lines]]}
-    return {"lines": [_cut(line, LINE_CHARACTERS) for line in text.splitlines()[:lines]]}
+    text = stream.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
+    show = _record if media_type == "application/jsonl" else _line
+    return json.dumps({"lines": [show(line) for line in text.splitlines()[:lines]]}).encode()
 
 
-def _csv_head(path: str, media_type: str, rows: int) -> Any:
-    import polars as pl
+def _path(stream: BinaryIO) -> str:
+    # Polars reads the first rows of a path and all of a stream.
+    return f"/proc/self/fd/{stream.fileno()}"
 
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+
+def _csv_head(stream: BinaryIO, media_type: str, rows: int) -> pl.DataFrame:
+    head = stream.read(_HEAD_BYTES)
     if len(head) == _HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1] or head
+    separator = "\t" if media_type == "text/tab-separated-values" else _separator(head)
     return pl.read_csv(
-        head, n_rows=rows, separator="\t" if media_type != "text/csv" else _separator(head), ignore_errors=True,
-        truncate_ragged_lines=True, try_parse_dates=True,
-    )  # fmt: skip
+        head, n_rows=rows, separator=separator, ignore_errors=True, truncate_ragged_lines=True, try_parse_dates=True
+    )
 
 
 def _separator(head: bytes) -> str:
@@ -114,20 +111,18 @@ def _separator(head: bytes) -> str:
     return max((",", ";", "\t", "|"), key=lambda candidate: first.count(candidate.encode()))
 
 
-def _arrow_head(path: str, rows: int) -> Any:
-    import polars as pl
-
-    return pl.scan_ipc(path).head(rows).collect()
-
-
 def _record(line: str) -> str:
     try:
         value = json.loads(line)
     except ValueError:
-        return _cut(line, LINE_CHARACTERS)
+        return _line(line)
     if isinstance(value, dict) and isinstance(value.get("text"), str):
-        return _cut(value["text"], LINE_CHARACTERS)
-    return _cut(json.dumps(value, ensure_ascii=False), LINE_CHARACTERS)
+        return _line(value["text"])
+    return _line(json.dumps(value, ensure_ascii=False))
+
+
+def _line(text: str) -> str:
+    return _cut(text, LINE_CHARACTERS)
 
 
 def _cell(value: object) -> str | None:

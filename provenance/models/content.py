@@ -53,9 +53,12 @@ class Submission(models.Model):
     """One try at publishing a version (or a new package of one).
 
     `languages`: list of BCP 47 tags; `collected`: {"from", "to"} dates or null; `rights`: list of rights statements;
-    `parents`: list of {"dataset": CAIP-19, "license": CAIP-19 or null, "bps": n or null}; `stage`: name → {"state",
+    `parents`: list of {"dataset": CAIP-19, "license": CAIP-19 or null, "derivation": {"signer": key path} or
+    {"signature": 0x…} or null}; `wallet`: for an owner who signs with a wallet of their own {"deadline", "registration",
+    "attestation"}, the signatures as 0x texts; `stage`: name → {"state",
     "done", "total", "started", "ended", "rate"}; `refusal`: the problem members of the refusal that stopped it;
-    `totals`: {"files", "bytes", "records"}. Bytes are plaintext bytes.
+    `totals`: {"files", "bytes", "records"}. Bytes are plaintext bytes. `repackages`: for a new package, the
+    submission that the version came from.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -74,6 +77,7 @@ class Submission(models.Model):
     dataset = models.CharField(max_length=CAIP_LENGTH, blank=True, default="")
     version = models.PositiveIntegerField(default=1)
     previous = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
+    repackages = models.ForeignKey("self", on_delete=models.PROTECT, null=True, default=None, related_name="repackaged")
     state = models.CharField(max_length=16, choices=SubmissionState, default=SubmissionState.UPLOADING)
     refusal = models.JSONField(null=True, default=None)
     stage = models.JSONField(default=dict)
@@ -90,6 +94,7 @@ class Submission(models.Model):
     derive_bps = models.PositiveIntegerField(default=0)
     open_derive = models.BooleanField(default=False)
     splits = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
+    wallet = models.JSONField(null=True, default=None)
     confirmed = models.DateTimeField(null=True, default=None)
     intent_key = models.CharField(max_length=200, blank=True, default="")
     created = models.DateTimeField()
@@ -144,6 +149,7 @@ class SubmittedFile(models.Model):
     sha256 = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
     media_type = models.CharField(max_length=100, blank=True, default="")
     kind = models.CharField(max_length=8, blank=True, default="")
+    lines = models.BigIntegerField(default=0)
     records = models.BigIntegerField(default=0)
     salt = models.CharField(max_length=32, blank=True, default="")
     claimed_sha256 = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
@@ -155,6 +161,7 @@ class SubmittedFile(models.Model):
     preview = models.JSONField(null=True, default=None)
     stage = models.JSONField(default=dict)
     refusal = models.JSONField(null=True, default=None)
+    attempts = models.PositiveIntegerField(default=0)
     lease = models.DateTimeField(null=True, default=None)
     lease_token = models.UUIDField(null=True, default=None)
     created = models.DateTimeField()
@@ -212,7 +219,8 @@ class Match(models.Model):
     """What the copy check found between a submission and one other dataset (or submission in flight).
 
     `share_bps` is the share of *this* submission's records of `kind` that match; `records`: list of
-    {"path", "record", "exact", "distance"} of the uploader's own records, at most 1,000, names for the uploader only.
+    {"path", "record", "exact", "distance"} of the uploader's own records, at most 1,000, names for the uploader only; `files`: ids
+    of all files that hold one of them.
     The matched side is named by dataset and title, never by its files. `evidence`: {"source", "url", "kind", "note"}.
     """
 
@@ -231,10 +239,13 @@ class Match(models.Model):
     threshold_bps = models.PositiveIntegerField()
     stops = models.BooleanField()
     records = models.JSONField(default=list)
+    files = models.JSONField(default=list)
     answer = models.CharField(max_length=12, choices=Answer, blank=True, default="")
     evidence = models.JSONField(null=True, default=None)
     answered = models.DateTimeField(null=True, default=None)
     review = models.CharField(max_length=8, choices=Review, blank=True, default="")
+    reviewer = models.UUIDField(null=True, default=None)
+    reviewed = models.DateTimeField(null=True, default=None)
     created = models.DateTimeField()
 
     class Meta:
@@ -248,7 +259,7 @@ class Match(models.Model):
 
 
 class FingerprintRow(models.Model):
-    """The sketches of one file by one algorithm, as the fingerprint registry wrote them.
+    """Sketches of one file by one algorithm, as the fingerprint registry writes them, in parts of a few megabytes.
 
     `index_version` is null until the gate reserves the submission; from then on every later submission is compared
     with it. The segments on disk are made of these rows and can be made again.
@@ -261,13 +272,14 @@ class FingerprintRow(models.Model):
     kind = models.CharField(max_length=8)
     algorithm = models.CharField(max_length=64)
     parameters = models.CharField(max_length=DIGEST_LENGTH)
+    part = models.PositiveIntegerField(default=0)
     records = models.BigIntegerField(default=0)
     payload = models.BinaryField()
     index_version = models.BigIntegerField(null=True, default=None)
     created = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["file", "algorithm"], name="one_sketch_per_file_and_algorithm"),)
+        constraints = (models.UniqueConstraint(fields=["file", "algorithm", "part"], name="one_sketch_per_part"),)
         indexes = (
             models.Index(fields=["index_version", "kind"], name="fingerprint_added_since"),  # similarity.rows_since
             models.Index(fields=["dataset"], name="fingerprint_by_dataset"),  # erase, registration

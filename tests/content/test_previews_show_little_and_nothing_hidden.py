@@ -1,4 +1,6 @@
+import base64
 import io
+import json
 import struct
 import zlib
 
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from provenance import previews
+from provenance.fingerprints.sandbox import run_limited
 
 
 @pytest.fixture
@@ -36,12 +39,19 @@ def bomb(path, width, height):
     return path
 
 
+def shown(function, path, *arguments):
+    """What a preview says, made as the worker makes it: limited, in a process of its own."""
+    with path.open("rb") as stream:
+        return json.loads(run_limited(f"provenance.previews:{function}", arguments, stream=stream, cpu_seconds=20))
+
+
 def test_a_thumbnail_is_small_upright_and_says_nothing_about_who_and_where(photo):
-    data, width, height = previews.thumbnail(str(photo), 100)
+    made = shown("thumbnail", photo, 100)
+    data = base64.b64decode(made["webp"])
     with Image.open(io.BytesIO(data)) as small:
         assert (small.format, small.size) == ("WEBP", (50, 100))
         assert not small.getexif()
-    assert (width, height) == (400, 200)
+    assert (made["width"], made["height"]) == (400, 200)
     assert b"Lovelace" not in data
 
 
@@ -49,8 +59,9 @@ def test_a_thumbnail_is_small_upright_and_says_nothing_about_who_and_where(photo
 def test_pictures_of_every_mode_have_a_thumbnail(tmp_path, mode):
     path = tmp_path / "picture.tiff"
     Image.new(mode, (64, 64)).save(path)
-    data, _, _ = previews.thumbnail(str(path), 32)
-    with Image.open(io.BytesIO(data)) as small:
+    with path.open("rb") as stream:
+        made = json.loads(previews.thumbnail(stream, 32))
+    with Image.open(io.BytesIO(base64.b64decode(made["webp"]))) as small:
         assert small.size == (32, 32)
 
 
@@ -86,35 +97,34 @@ def test_a_table_shows_its_first_rows_and_types(tmp_path):
         ("t.parquet", "application/vnd.apache.parquet"),
         ("t.arrow", "application/vnd.apache.arrow.file"),
     ):
-        shown = previews.first_rows(str(tmp_path / name), media_type, 3)
-        assert shown["columns"] == [{"name": "name", "type": "String"}, {"name": "year", "type": "Int64"}]
-        assert shown["rows"][:2] == [["Ada", "1815"], [None, "1816"]]
-        assert len(shown["rows"][2][0]) == previews.CELL_CHARACTERS
-        assert len(previews.first_rows(str(tmp_path / name), media_type, 1)["rows"]) == 1
+        made = shown("first_rows", tmp_path / name, media_type, 3)
+        assert made["columns"] == [{"name": "name", "type": "String"}, {"name": "year", "type": "Int64"}]
+        assert made["rows"][:2] == [["Ada", "1815"], [None, "1816"]]
+        assert len(made["rows"][2][0]) == previews.CELL_CHARACTERS
+        assert len(shown("first_rows", tmp_path / name, media_type, 1)["rows"]) == 1
 
 
 def test_a_table_with_semicolons_is_read_as_one(tmp_path):
     (tmp_path / "t.csv").write_text("a;b\n1;2\n")
-    assert previews.first_rows(str(tmp_path / "t.csv"), "text/csv", 5)["rows"] == [["1", "2"]]
+    assert shown("first_rows", tmp_path / "t.csv", "text/csv", 5)["rows"] == [["1", "2"]]
 
 
 def test_a_table_of_zero_rows_has_columns_and_no_rows(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n")
-    shown = previews.first_rows(str(tmp_path / "t.csv"), "text/csv", 5)
-    assert (len(shown["columns"]), shown["rows"]) == (2, [])
+    made = shown("first_rows", tmp_path / "t.csv", "text/csv", 5)
+    assert (len(made["columns"]), made["rows"]) == (2, [])
 
 
 def test_lines_are_cut_and_control_characters_replaced(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(b"\xef\xbb\xbffirst\x1b[31m\n" + b"y" * 2000 + b"\nthird\n\xff")
-    lines = previews.first_lines(str(path), "text/plain", 2)["lines"]
-    assert lines == ["first·[31m", "y" * 499 + "…"]
+    assert shown("first_lines", path, "text/plain", 2)["lines"] == ["first·[31m", "y" * 499 + "…"]
 
 
 def test_records_of_json_lines_show_their_text(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "once upon"}\n{"a": [1, 2]}\nnot json\n')
-    assert previews.first_lines(str(path), "application/jsonl", 9)["lines"] == [
+    assert shown("first_lines", path, "application/jsonl", 9)["lines"] == [
         "once upon",
         '{"a": [1, 2]}',
         "not json",

@@ -103,11 +103,12 @@ def test_more_bytes_than_announced_are_refused_and_leave_the_offset(submission):
 
 def test_a_piece_with_its_checksum_is_taken_and_an_altered_one_is_not(submission):
     file = add(submission)
+    digest = hashlib.sha256(b"01234").digest()
     with pytest.raises(uploads.UploadRefusal) as refused:
-        append(file, 0, b"01234", checksum=("sha1", hashlib.sha1(b"01235").digest()))
+        append(file, 0, b"01235", checksum=("sha256", digest))
     file.refresh_from_db()
     assert (refused.value.status, file.received) == (460, 0)
-    assert append(file, 0, b"01234", checksum=("sha1", hashlib.sha1(b"01234").digest())).received == 5
+    assert append(file, 0, b"01234", checksum=("sha256", digest)).received == 5
 
 
 def test_a_piece_with_a_checksum_that_breaks_off_is_not_kept(submission):
