@@ -13,6 +13,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire hooks and kinds of intents; in every process, because each may write intents."""
-        from marketplace import market_kinds
+        from marketplace import market_kinds, projections
 
         market_kinds.register_kinds()
+        projections.register()
