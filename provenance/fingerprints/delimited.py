@@ -1,0 +1,262 @@
+"""Delimited text (CSV, TSV and their kin) as columns of strings or numbers, read in pieces of a few mebibytes.
+
+1. The first 64 KiB say encoding, separator and whether the first row names the columns.
+2. A piece ends at a line feed outside quotes; a record longer than 64 MiB is refused.
+3. The first piece is parsed as strings. Columns in which every cell was a number are then parsed as numbers, which is
+   three times faster; a piece that holds anything whose text matters (007, 2^53, inf, a word) is parsed as strings.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from provenance.fingerprints.algorithm import FingerprintRefusal
+from provenance.fingerprints.cells import Cells, cells_of, is_plain, number_cells
+
+HEAD = 65_536
+PIECE = 4 * 1024 * 1024
+LONGEST_RECORD = 64 * 1024 * 1024
+MOST_COLUMNS = 16_384
+SEPARATORS = ",\t;|"
+
+_QUOTE = 0x22
+_OPENERS = (0x0A, _QUOTE, 0x2B, 0x2D)
+_BLOCK = 1 << 17
+_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_NOTHING = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a delimited text is written; `width` is its number of columns."""
+
+    separator: str
+    width: int
+    header: bool
+    encoding: str
+
+
+def sniff_dialect(head: bytes) -> Dialect | None:
+    """Return the dialect of a table from its first 64 KiB; None if they do not look like one.
+
+    A table has at least two columns and two lines, and nine lines of ten have the same number of columns.
+    """
+    encoding, text = _decoded_head(head)
+    if text is None:
+        return None
+    best: Dialect | None = None
+    for separator in SEPARATORS:
+        rows = _sample(text, separator, cut=len(head) >= HEAD)
+        if len(rows) < 2:
+            continue
+        width, count = Counter(len(row) for row in rows).most_common(1)[0]
+        if width < 2 or count * 10 < len(rows) * 9 or width > MOST_COLUMNS:
+            continue
+        if best is None or width > best.width:
+            best = Dialect(separator, width, _names_columns(rows[0]), encoding)
+    return best
+
+
+def read_cells(stream: BinaryIO, dialect: Dialect) -> Iterator[list[Cells]]:
+    """Yield the canonical cells of each column, piece after piece; pieces are of the same rows in every column."""
+    reader: _Reader | None = None
+    for piece in _pieces(stream, dialect):
+        columns = reader.read(piece) if reader is not None else None
+        if columns is None:
+            columns = [cells_of(series) for series in _parse(piece, dialect, [pl.String] * dialect.width)]
+        if reader is None and columns:
+            reader = _Reader(dialect, [column.numbers is not None for column in columns])
+        if columns and columns[0].hashes.size:
+            yield columns
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Parses the columns that were numbers in the first piece as numbers."""
+
+    dialect: Dialect
+    numeric: list[bool]
+    nothing: list[str] | None = None
+
+    def read(self, piece: bytes) -> list[Cells] | None:
+        """Return the cells of a piece; None if the text of a number matters in it."""
+        if not any(self.numeric) or _has_leading_zeros(piece, ord(self.dialect.separator)):
+            return None
+        columns = self._parsed(piece)
+        if columns is None and self.nothing is None:
+            self.nothing = _NOTHING  # slower, so only once a column of numbers has gaps
+            columns = self._parsed(piece)
+        return columns
+
+    def _parsed(self, piece: bytes) -> list[Cells] | None:
+        types: list[type[pl.DataType]] = [pl.Float64 if number else pl.String for number in self.numeric]
+        try:
+            series = _parse(piece, self.dialect, types, self.nothing)
+        except pl.exceptions.PolarsError:
+            return None
+        out = []
+        for column, number in zip(series, self.numeric, strict=True):
+            if not number:
+                out.append(cells_of(column))
+                continue
+            values = column.to_numpy()
+            if not is_plain(values) or (np.isnan(values.sum()) and int(np.isnan(values).sum()) != column.null_count()):
+                return None
+            out.append(Cells(number_cells(values), values))
+        return out
+
+
+def _decoded_head(head: bytes) -> tuple[str, str | None]:
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding, head[2:].decode(encoding, "replace")
+    if b"\0" in head:
+        return "utf-8", None
+    return "utf-8", head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+
+
+def _sample(text: str, separator: str, *, cut: bool) -> list[list[str]]:
+    lines = text.splitlines()
+    if cut:
+        lines = lines[:-1]
+    if not any(separator in line for line in lines[:2]):
+        return []
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error:
+        return []
+    return [row for row in rows if row]
+
+
+def _names_columns(first: list[str]) -> bool:
+    """A header has a name in every column, no two alike, and none of them a number."""
+    names = [name.strip() for name in first]
+    if len(set(names)) < len(names) or sum(not name for name in names) > 1:
+        return False
+    return not any(_is_number(name) for name in names)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _pieces(stream: BinaryIO, dialect: Dialect) -> Iterator[bytes]:
+    """Yield whole records as UTF-8 with line feeds, without the header."""
+    carry = b""
+    skip = dialect.header
+    for raw in _utf8(stream, dialect.encoding):
+        data = carry + raw
+        end = _last_record_end(data)
+        if end == 0:
+            if len(data) > LONGEST_RECORD:
+                raise FingerprintRefusal(
+                    "table.long_record",
+                    "A record of the table is too long to be one: a quote may be missing.",
+                    limit=LONGEST_RECORD,
+                    actual=len(data),
+                    todo="Check the quotes, or upload the file as plain text.",
+                )
+            carry = data
+            continue
+        piece, carry = data[:end], data[end:]
+        if skip:
+            piece = piece[_first_record_end(piece) :]
+            skip = False
+        if piece:
+            yield piece
+    if skip and carry:
+        carry = carry[_first_record_end(carry + b"\n") :]
+    if carry:
+        yield carry
+
+
+def _utf8(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    first = True
+    only_returns: bool | None = None
+    while piece := stream.read(PIECE):
+        if first:
+            piece = piece.removeprefix(codecs.BOM_UTF8)
+            first = False
+        if encoding != "utf-8" or not piece.isascii():
+            piece = decoder.decode(piece).lstrip("\ufeff").encode()
+        if only_returns is None:
+            only_returns = b"\n" not in piece and b"\r" in piece
+        yield piece.replace(b"\r", b"\n") if only_returns else piece
+
+
+def _last_record_end(data: bytes) -> int:
+    """Return the position behind the last line feed that is outside quotes."""
+    if _QUOTE not in data:
+        return data.rfind(b"\n") + 1
+    flat = np.frombuffer(data, dtype=np.uint8)
+    quotes, ends = np.flatnonzero(flat == _QUOTE), np.flatnonzero(flat == 0x0A)
+    outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    return int(outside[-1]) + 1 if outside.size else 0
+
+
+def _first_record_end(data: bytes) -> int:
+    quotes = 0
+    at = 0
+    while (end := data.find(b"\n", at)) >= 0:
+        quotes += data.count(b'"', at, end)
+        if quotes % 2 == 0:
+            return end + 1
+        at = end + 1
+    return len(data)
+
+
+def _parse(
+    piece: bytes, dialect: Dialect, types: list[type[pl.DataType]], nothing: list[str] | None = None
+) -> list[pl.Series]:
+    schema = {f"c{index}": dtype for index, dtype in enumerate(types)}
+    for quote in ('"', None):  # a stray quote must not hide the rest of a table
+        try:
+            frame = pl.read_csv(
+                piece,
+                has_header=False,
+                separator=dialect.separator,
+                quote_char=quote,
+                schema=schema,
+                null_values=nothing,
+                truncate_ragged_lines=True,
+                glob=False,
+            )
+        except pl.exceptions.NoDataError:
+            return []
+        except pl.exceptions.PolarsError:
+            if quote is None or pl.Float64 in types:
+                raise
+            continue
+        return frame.get_columns()
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _has_leading_zeros(piece: bytes, separator: int) -> bool:
+    """Say whether a zero and another digit open a cell, perhaps behind a sign or a quote."""
+    if piece[:1] == b"0" and piece[1:2].isdigit():
+        return True
+    flat = np.frombuffer(piece, dtype=np.uint8)
+    for at in range(0, flat.size, _BLOCK):  # blocks that stay in the cache
+        block = flat[at : at + _BLOCK + 2]
+        before = block[:-2]
+        opens = before == separator
+        for sign in _OPENERS:
+            opens |= before == sign
+        opens &= block[1:-1] == 0x30
+        opens &= block[2:] - np.uint8(48) < 10
+        if opens.any():
+            return True
+    return False

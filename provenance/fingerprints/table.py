@@ -1,0 +1,173 @@
+"""Tables: a sketch of the rows, whatever their order, and one of each column, whatever its name and place.
+
+1. Cells are made canonical and hashed (`cells`).
+2. The hash of a row is mix(sum of its cells): columns may be reordered or renamed. A row of nothing does not count.
+3. `exact` is two commutative sums over all rows: equal tables have equal sums in any order, in any format.
+4. The rows get a bottom-k sketch (k from 1,024, growing with the table), each of the first 1,024 columns one of 256.
+   With one column dropped no row is left as it was; the other columns are.
+5. A column is *telling* if its values say where it comes from: at least 64 distinct ones, no dates, and no numbers
+   that fill a quarter of the grid they lie on (ages, years, ratings, running numbers), since those of any two tables coincide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from provenance.fingerprints.algorithm import Algorithm, FingerprintRefusal, Kind
+from provenance.fingerprints.bottomk import BottomK, BottomKBuilder, Size
+from provenance.fingerprints.cells import SEED, Cells, Floats
+from provenance.fingerprints.delimited import HEAD, read_cells, sniff_dialect
+from provenance.fingerprints.hashing import U64, mix
+from provenance.fingerprints.records import NO_EXACT, Column, TableRecord
+
+MOST_SKETCHED = 1024
+ROWS = Size(floor=1024, ceiling=65_536, sparse_limit=1 << 56)
+VALUES = Size(floor=256, ceiling=256)
+TELLING_DISTINCT = 64
+TELLING_SHARE = 4
+FINEST_GRID = 2
+
+_FULL = 64
+
+ALGORITHM = Algorithm(
+    Kind.TABLE,
+    "cadastre.table/1",
+    (
+        ("columns", MOST_SKETCHED),
+        ("rows", "bottom-k 1024/below 2^56/65536"),
+        ("seed", SEED),
+        ("telling", f"{TELLING_DISTINCT} distinct, below 1/{TELLING_SHARE} of a grid of 10^-{FINEST_GRID}, no dates"),
+        ("values", "bottom-k 256"),
+    ),
+)
+
+_EXACT_A, _EXACT_B, _ROW = (np.uint64(n) for n in (0xA24BAED4963EE407, 0x9FB21C651E98DF25, 0xD6E8FEB86659FD93))
+
+
+@dataclass(slots=True)
+class _ColumnSketcher:
+    """The values of a column, and the numbers behind the hashes that the sketch keeps."""
+
+    sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(VALUES))
+    all_numbers: bool = True
+    all_dates: bool = True
+    _hashes: list[U64] = field(default_factory=list)
+    _numbers: list[Floats] = field(default_factory=list)
+
+    def add(self, cells: Cells) -> None:
+        low = cells.hashes <= np.uint64(self.sketch.limit)
+        found = cells.hashes[low]
+        if found.size == 0:
+            return
+        self.sketch.add(found)
+        filled = bool(found.any())
+        self.all_dates = self.all_dates and (cells.dates or not filled)
+        self.all_numbers = self.all_numbers and (cells.numbers is not None or not filled)
+        if cells.numbers is not None and self.all_numbers:
+            lowest = found <= np.uint64(self.sketch.limit)
+            self._keep(found[lowest], cells.numbers[low][lowest])
+
+    def _keep(self, hashes: U64, numbers: Floats) -> None:
+        first = np.unique(hashes, return_index=True)[1]
+        self._hashes.append(hashes[first])
+        self._numbers.append(numbers[first])
+        if len(self._hashes) == _FULL:
+            kept, values = self._below(self.sketch.limit)
+            self._hashes, self._numbers = [kept], [values]
+
+    def _below(self, limit: int) -> tuple[U64, Floats]:
+        hashes, first = np.unique(np.concatenate(self._hashes), return_index=True)
+        kept = hashes <= np.uint64(limit)
+        return hashes[kept], np.concatenate(self._numbers)[first[kept]]
+
+    def finish(self, position: int) -> Column:
+        sketch = _without_nothing(self.sketch.finish())
+        return Column(position, self._is_telling(sketch), sketch)
+
+    def _is_telling(self, sketch: BottomK) -> bool:
+        distinct = sketch.distinct
+        if distinct < TELLING_DISTINCT or self.all_dates:
+            return False
+        if not self.all_numbers:
+            return True
+        _, numbers = self._below(sketch.limit)
+        numbers = numbers[~np.isnan(numbers)]
+        digits = _grid(numbers)
+        if digits is None:
+            return True
+        return bool(distinct * TELLING_SHARE < float(np.ptp(numbers)) * 10**digits + 1)
+
+
+@dataclass(slots=True)
+class TableSketcher:
+    """Takes the cells of a table, piece after piece."""
+
+    _rows: int = 0
+    _sums: list[int] = field(default_factory=lambda: [0, 0])
+    _sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(ROWS))
+    _columns: list[_ColumnSketcher] = field(default_factory=list)
+    _width: int = 0
+
+    def add(self, columns: list[Cells]) -> None:
+        """Take a piece: the cells of each column, of the same rows."""
+        if not self._width:
+            self._width = len(columns)
+            self._columns = [_ColumnSketcher() for _ in columns[:MOST_SKETCHED]]
+        total: U64 = np.zeros(columns[0].hashes.size, dtype=np.uint64)
+        for column in columns:
+            total += column.hashes
+        for sketcher, column in zip(self._columns, columns, strict=False):
+            sketcher.add(column)
+        rows = mix(total[total != 0] ^ _ROW)
+        self._rows += int(rows.size)
+        self._sketch.add(rows)
+        for index, key in enumerate((_EXACT_A, _EXACT_B)):
+            self._sums[index] = (self._sums[index] + int(mix(rows ^ key).sum(dtype=np.uint64))) & 0xFFFFFFFFFFFFFFFF
+
+    def finish(self) -> TableRecord:
+        """Return the record of the table."""
+        exact = b"".join(part.to_bytes(8, "little") for part in self._sums) if self._rows else NO_EXACT
+        columns = tuple(sketcher.finish(position) for position, sketcher in enumerate(self._columns))
+        return TableRecord(ALGORITHM.tag, self._rows, self._width, exact, self._sketch.finish(), columns)
+
+
+def table_record(pieces: Iterable[list[Cells]]) -> TableRecord:
+    """Return the record of a table that comes in pieces."""
+    sketcher = TableSketcher()
+    for piece in pieces:
+        sketcher.add(piece)
+    return sketcher.finish()
+
+
+def sketch_delimited(open_binary: Callable[[], BinaryIO]) -> TableRecord:
+    """Return the record of a delimited text. Raises FingerprintRefusal if it is none."""
+    with open_binary() as stream:
+        dialect = sniff_dialect(stream.read(HEAD))
+    if dialect is None:
+        raise FingerprintRefusal(
+            "table.unreadable",
+            "The file does not read as a table: no separator gives its lines the same number of columns.",
+            todo="Separate columns by commas, tabs, semicolons or bars, or upload it as plain text.",
+        )
+    with open_binary() as stream:
+        return table_record(read_cells(stream, dialect))
+
+
+def _grid(numbers: Floats) -> int | None:
+    """Return how many decimals the numbers have, None for more than two."""
+    for digits in range(FINEST_GRID + 1):
+        scaled = numbers * 10.0**digits
+        if bool((np.abs(scaled - np.rint(scaled)) < 1e-6).all()):
+            return digits
+    return None
+
+
+def _without_nothing(sketch: BottomK) -> BottomK:
+    values = sketch.values
+    if values.size and values[0] == 0:
+        return BottomK(sketch.limit, sketch.raw[8:])
+    return sketch
