@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -31,17 +31,22 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """A file as the index takes it: `file` is the caller's number for it (below 2^63), `payload` its packed records."""
+    """A file as the index takes it: `file` is the caller's number for it (below 2^63).
+
+    `parts` are its packed records in pieces of whole records, in order. It is walked through more than once, so a large
+    file's parts may be an object that reads them from where they are kept each time.
+    """
 
     file: int
     kind: Kind
     size: int
     sha256: bytes
-    payload: bytes
+    parts: Iterable[bytes]
 
     def records(self) -> Iterator[RecordFingerprint]:
-        """Yield the records of the payload. Raises FingerprintRefusal."""
-        return unpack(self.payload)
+        """Yield the records. Raises FingerprintRefusal."""
+        for part in self.parts:
+            yield from unpack(part)
 
 
 @dataclass(frozen=True, slots=True)
