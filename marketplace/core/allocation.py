@@ -20,7 +20,7 @@ from typing import NamedTuple
 from marketplace.core.facts import Facts, FactsRefusal, Register
 from marketplace.core.money import BPS
 from marketplace.core.revenue import RevenueLine
-from marketplace.core.royalty import allocate, ancestor_shares
+from marketplace.core.royalty import Allocation, allocate, ancestor_shares
 from marketplace.core.splits import Splits
 from provenance.core.caip import Account
 from provenance.core.digest import Sha256
@@ -125,10 +125,15 @@ def allocation_lines(facts: Facts, register: Register, nets: Mapping[int, int]) 
     """Return who receives what (steps 2 to 5): by earner, the earner itself first, then its ancestors by number.
 
     Lines of nothing are left out. The amounts of an earner's lines sum to exactly its net income. Raises FactsRefusal,
-    RoyaltyRefusal.
+    RoyaltyRefusal, LineageRefusal.
     """
-    payees = Payees(facts, register)
-    lines = [line for earner, net in sorted(nets.items()) if net for line in _of_earner(earner, net, register, payees)]
+    payees, lineage = Payees(facts, register), register.lineage()
+    lines = [
+        line
+        for earner, net in sorted(nets.items())
+        if net
+        for line in _of_earner(allocate(earner, net, lineage), payees)
+    ]
     payees.check_complete()
     return tuple(lines)
 
@@ -138,9 +143,9 @@ def missing_payees(facts: Facts, register: Register, datasets: Iterable[int]) ->
 
     The operator enrolls them before closing an epoch, so that no settlement waits for it.
     """
-    payees = Payees(facts, register)
+    payees, lineage = Payees(facts, register), register.lineage()
     for dataset in datasets:
-        for receiver in (dataset, *ancestor_shares(dataset, register.parents)):
+        for receiver in (dataset, *ancestor_shares(dataset, lineage)):
             payees.recipients(receiver)
     return payees.missing
 
@@ -158,8 +163,8 @@ def explain(line: RevenueLine, allocations: Iterable[AllocationLine]) -> tuple[t
     )
 
 
-def _of_earner(earner: int, net: int, register: Register, payees: Payees) -> Iterator[AllocationLine]:
-    allocation = allocate(earner, net, register.parents)
+def _of_earner(allocation: Allocation, payees: Payees) -> Iterator[AllocationLine]:
+    earner, net = allocation.earner, allocation.net
     incomes = ((earner, allocation.kept_bps, allocation.kept), *allocation.ancestors)
     for dataset, bps, amount in incomes:
         if not amount:

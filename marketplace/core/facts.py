@@ -14,6 +14,7 @@ from typing import assert_never
 
 from marketplace.core.splits import Splits
 from provenance.core.digest import Sha256
+from provenance.core.lineage import Edge, Lineage
 from provenance.core.refusal import Refusal
 
 
@@ -236,7 +237,7 @@ class Facts:
 class Register:
     """The registry and the payees as they stood after a block: a fold over the changes up to it."""
 
-    parents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
     owners: dict[int, str] = field(default_factory=dict)
     splits: dict[int, Sha256 | None] = field(default_factory=dict)
     beneficiaries: dict[int, int] = field(default_factory=dict)
@@ -260,7 +261,7 @@ class Register:
                 self.owners[change.dataset] = change.owner
                 self.splits[change.dataset] = change.splits
             case ParentLinked():
-                self.parents.setdefault(change.dataset, []).append((change.parent, change.share_bps))
+                self.edges.append(Edge(change.dataset, change.parent, change.share_bps))
             case OwnerChanged():
                 self.owners[change.dataset] = change.owner
             case SplitsSet():
@@ -278,6 +279,10 @@ class Register:
                 self.fee_payee = change.payee
             case _:
                 assert_never(change)
+
+    def lineage(self) -> Lineage:
+        """Return who was built from what. Raises LineageRefusal for edges that the registry cannot have emitted."""
+        return Lineage(self.edges)
 
     def was_frozen(self, dataset: int, block: int) -> bool:
         """Say whether `dataset` was frozen after `block`, which is not later than the fold's own."""

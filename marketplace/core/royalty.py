@@ -6,25 +6,18 @@
 3. An ancestor receives that share of the net income, rounded down, once per (earning dataset, token, epoch).
 4. The earner keeps everything else, so that the remainders of step 3 are the earner's.
 
-The registry accepts a dataset only if `stack = Σ (share + parent's stack) ≤ 10,000` and
-`ancestors = Σ (1 + parent's ancestors) ≤ 1,024`. Both count shared paths again, so they bound what step 2 sums: the
-allocation is total over every graph that the registry accepts, and is checked all the same.
+The registry accepts a dataset only within two bounds (`provenance.core.lineage`) that count shared paths again, so they
+bound what step 2 sums: the allocation is total over every graph that the registry accepts, and is checked all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from marketplace.core.money import BPS, check_bps, check_units
+from marketplace.core.money import BPS, check_units
+from provenance.core.lineage import Lineage
 from provenance.core.refusal import Refusal
-
-PARENTS_LIMIT = 16
-ANCESTORS_LIMIT = 1_024
-
-Parents = Mapping[int, Sequence[tuple[int, int]]]
-"""Dataset → its (parent, share in basis points) pairs, as registered. A dataset without parents may be absent."""
 
 
 class RoyaltyRefusal(Refusal):
@@ -64,26 +57,14 @@ class Allocation:
         return tuple((dataset, Fraction(amount * units, self.net)) for dataset, amount in self.incomes)
 
 
-def ancestor_shares(earner: int, parents: Parents) -> dict[int, int]:
+def ancestor_shares(earner: int, lineage: Lineage) -> dict[int, int]:
     """Return ancestor → share in basis points (steps 1 and 2), including ancestors whose share is 0.
 
-    Raises RoyaltyRefusal for a cycle through the earner, for more than 1,024 ancestors, and for shares over 100 %.
+    Raises RoyaltyRefusal for shares over 100 %, which the registry's bounds rule out.
     """
     shares: dict[int, int] = {}
-    waiting = [earner]
-    for dataset in waiting:  # grows while it is walked; a dataset joins it once
-        for parent, bps in parents.get(dataset, ()):
-            if parent in shares:
-                shares[parent] += bps
-                continue
-            if parent == earner:
-                raise RoyaltyRefusal("royalty.cycle", "A dataset is its own ancestor.", actual=earner)
-            shares[parent] = bps
-            waiting.append(parent)
-    if len(shares) > ANCESTORS_LIMIT:
-        raise RoyaltyRefusal(
-            "royalty.ancestors", f"Dataset {earner} has too many ancestors.", limit=ANCESTORS_LIMIT, actual=len(shares)
-        )
+    for edge in lineage.edges_above(earner):
+        shares[edge.parent] = shares.get(edge.parent, 0) + edge.bps
     total = sum(shares.values())
     if total > BPS:
         raise RoyaltyRefusal(
@@ -93,55 +74,12 @@ def ancestor_shares(earner: int, parents: Parents) -> dict[int, int]:
     return shares
 
 
-def allocate(earner: int, net: int, parents: Parents) -> Allocation:
+def allocate(earner: int, net: int, lineage: Lineage) -> Allocation:
     """Allocate `net` base units that dataset `earner` earned in one token and epoch (steps 3 and 4).
 
     Raises RoyaltyRefusal, MoneyRefusal.
     """
     check_units(net)
-    shares = sorted(ancestor_shares(earner, parents).items())
+    shares = sorted(ancestor_shares(earner, lineage).items())
     ancestors = tuple((dataset, bps, net * bps // BPS) for dataset, bps in shares if bps)
     return Allocation(earner, net, ancestors, net - sum(amount for _, _, amount in ancestors))
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the registry stores per dataset: two upper bounds, both of which over-count shared paths."""
-
-    stack_bps: int = 0
-    ancestors: int = 0
-
-
-def registration_bounds(parents: Sequence[tuple[int, int]], stored: Mapping[int, Bounds]) -> Bounds:
-    """Return the bounds of a new dataset with these (parent, share) pairs, as the registry computes them.
-
-    Raises RoyaltyRefusal for what the registry refuses: more than 16 parents, one parent twice, a parent that does not
-    exist, a stack over 100 %, more than 1,024 ancestors.
-    """
-    if len(parents) > PARENTS_LIMIT:
-        raise RoyaltyRefusal(
-            "royalty.parents", "A dataset has too many parents.", limit=PARENTS_LIMIT, actual=len(parents),
-            todo="Build an intermediate dataset from some of them first.",
-        )  # fmt: skip
-    stack = ancestors = 0
-    seen: set[int] = set()
-    for parent, bps in parents:
-        if parent in seen:
-            raise RoyaltyRefusal("royalty.parent_twice", "A parent is named twice.", actual=parent)
-        if parent not in stored:
-            raise RoyaltyRefusal("royalty.parent_unknown", "A parent is not registered.", actual=parent)
-        seen.add(parent)
-        stack += check_bps(bps, "share owed to a parent") + stored[parent].stack_bps
-        ancestors += 1 + stored[parent].ancestors
-    if stack > BPS:
-        raise RoyaltyRefusal(
-            "royalty.stack", "What the ancestors are owed adds up to more than 100 %.", limit=BPS, actual=stack,
-            todo="Use fewer parents, or parents that ask for less. Shared ancestors are counted once per path, "
-            "so the true sum may be lower.",
-        )  # fmt: skip
-    if ancestors > ANCESTORS_LIMIT:
-        raise RoyaltyRefusal(
-            "royalty.ancestors", "The dataset would have too many ancestors.", limit=ANCESTORS_LIMIT, actual=ancestors,
-            todo="Use fewer parents. Shared ancestors are counted once per path, so the true number may be lower.",
-        )  # fmt: skip
-    return Bounds(stack, ancestors)
