@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from marketplace.web import datasets, docs, evidence, explore, look_up, verifying
+from marketplace.web import datasets, docs, evidence, explore, look_up, publishing, verifying
 
 urlpatterns = [
     path("", explore.home, name="home"),
@@ -20,6 +20,17 @@ urlpatterns = [
     path("cid/<str:cid>", evidence.by_cid, name="cid"),
     path("sha256/<str:digest>", evidence.by_sha256, name="sha256"),
     path("s/<int:epoch>", evidence.settlement, name="settlement"),
+    path("publish", publishing.publish, name="publish"),
+    path("publish/start", publishing.start, name="publish-start"),
+    path("publish/<uuid:draft>/files", publishing.files, name="publish-files"),
+    path("publish/<uuid:draft>/describe", publishing.describe, name="publish-describe"),
+    path("publish/<uuid:draft>/terms", publishing.terms, name="publish-terms"),
+    path("publish/<uuid:draft>/contributors", publishing.add_contributor, name="publish-contributor"),
+    path("publish/<uuid:draft>/contributors/<uuid:contributor>/remove", publishing.remove_contributor, name="publish-contributor-remove"),
+    path("publish/<uuid:draft>/checks", publishing.checks, name="publish-checks"),
+    path("publish/<uuid:draft>/review", publishing.review, name="publish-review"),
+    path("publish/<uuid:draft>/discard", publishing.discard, name="publish-discard"),
+    path("contribution/<str:token>", publishing.contribution, name="contribution"),
     path("audit", evidence.audit, name="audit"),
     path("verify", verifying.verify_page, name="verify"),
     path("log", evidence.log, name="log"),
