@@ -41,9 +41,9 @@ def record_final(event: ChainEvent) -> None:
 
 
 def fact_key(event: ChainEvent, kind: str = "") -> str:
-    """Return a fact key for an event. Told anew after it was retracted, it names its block, too:
+    """Return a fact key for an event. Told anew after it was retracted, it names its block, too.
 
-    an event that is mined again after a deep reorg may have the same transaction and log index.
+    An event that is mined again after a deep reorg may have the same transaction and log index.
     """
     key = f"{event.fact}:{kind}" if kind else event.fact
     told = LogEntry.objects.filter(fact=key).first()

@@ -279,13 +279,18 @@ class _Round:
 
     def _refused(self, intent: Intent, refusal: Refusal, kind: outbox.Kind) -> int:
         passing = refusal.code.removeprefix("chain.") in kind.retry_on
-        # What waits to be mined may be what this intent needs: nobody is refused because of an order of arrival.
-        waiting = any(
-            row.state in {IntentState.SIGNED, IntentState.BROADCAST} for row in self._rows.values()
-        ) and isinstance(refusal, CallRefused)
-        if passing or waiting or (not isinstance(refusal, CallRefused) and isinstance(refusal, ChainRefusal)):
+        by_node = isinstance(refusal, ChainRefusal) and not isinstance(refusal, CallRefused)
+        if passing or by_node or (isinstance(refusal, CallRefused) and self._waits_for_others()):
             return self._postpone(intent, refusal)
         return self._end(intent, IntentState.FAILED, refusal.code, str(refusal))
+
+    def _waits_for_others(self) -> bool:
+        """Say whether something of this lane waits to be mined: it may be what a refused intent needs."""
+        return Intent.objects.filter(
+            chain_id=self._lane.chain_id,
+            lane_name=self._lane.name,
+            state__in=(IntentState.SIGNED, IntentState.BROADCAST),
+        ).exists()
 
     def _postpone(self, intent: Intent, refusal: Refusal) -> int:
         wait = _RETRY[min(intent.attempts, len(_RETRY) - 1)]

@@ -66,7 +66,7 @@ def sequence_due(ring: KeyRing, now: dt.datetime, *, limit: int = BATCH) -> int:
         with transaction.atomic():
             _extend(state, grown, note, now)
             _insert(made, state.size, now)
-            _complete_tiles(completed)
+            complete_tiles(completed)
     except (_LostRaceError, IntegrityError):
         log.info("another sequencer extended the log beyond %d", state.size)
         return 0
@@ -97,6 +97,15 @@ def publish(now: dt.datetime, *, everything: bool = False) -> int:
         _write(folder / "checkpoint", state.checkpoint.encode())
         LogState.objects.filter(id=1, published_size__lt=size).update(published_size=size, updated_at=now)
     return size
+
+
+def publish_due(now: dt.datetime) -> int:
+    """Publish if the signed log is longer than its files; return the published size."""
+    state = log_state()
+    folder = Path(settings.CADASTRE_LOG_DIR)
+    if state.published_size >= state.checkpoint_size and (folder / "checkpoint").exists():
+        return state.published_size
+    return publish(now)
 
 
 def log_key(ring: KeyRing) -> VerifierKey:
@@ -184,7 +193,8 @@ def _insert(made: Sequence[tuple[IntakeStatement, Entry]], size: int, now: dt.da
             raise _LostRaceError
 
 
-def _complete_tiles(completed: Sequence[Subtree]) -> None:
+def complete_tiles(completed: Sequence[Subtree]) -> None:
+    """Append the hashes of subtrees that fill a tile of the level above; call it in the transaction of the entries."""
     for subtree in completed:
         level, inside = divmod(subtree.level, HEIGHT)
         if inside or level == 0:

@@ -64,6 +64,12 @@ class EvmChain:
         self._interfaces = dict(interfaces or {})
         self._names = {address: name for name, address in self.addresses.items()}
 
+    @classmethod
+    def chain_id_of(cls, url: str) -> int:
+        """Return the chain id that the node at `url` states, for whoever has nothing to compare it with yet."""
+        stranger = cls(url, chain_id=0, addresses={})
+        return int(stranger._request("eth_chainId", []), 16)  # our own class
+
     def check(self) -> None:
         """See Chain."""
         actual = int(self._request("eth_chainId", []), 16)

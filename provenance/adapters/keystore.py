@@ -41,9 +41,9 @@ _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD036414
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
 _PATH = re.compile(
-    r"(?:owner|licensee)/[0-9A-Za-z-]{1,64}|lane/[a-z]{1,32}(?:/(?:0|[1-9]\d{0,3}))?|treasury|guardian|deployer"
+    r"(?:owner|licensee|contributor)/[0-9A-Za-z-]{1,64}|lane/[a-z]{1,32}(?:/(?:0|[1-9]\d{0,3}))?|treasury|guardian|deployer"
 )
-_EXPORTABLE = re.compile(r"(?:owner|licensee)/.+")
+_EXPORTABLE = re.compile(r"(?:owner|licensee|contributor)/.+")
 _ED25519_NAMES = frozenset({"service", "log"})
 _WRAP_CONTEXT = b"cadastre/age-identity/1"
 _IDENTITY_PREFIX = "AGE-SECRET-KEY-1"

@@ -25,9 +25,9 @@ def log_state() -> LogState:
     return state
 
 
-def checkpoint() -> Checkpoint:
-    """Return the signed head of the log. Raises QueryRefusal while nothing is signed yet."""
-    state = log_state()
+def checkpoint(state: LogState | None = None) -> Checkpoint:
+    """Return the signed head of the log, or the one in a row that was read. Raises QueryRefusal before the first."""
+    state = state or log_state()
     if not state.checkpoint:
         raise QueryRefusal("log.empty", "The log has no signed checkpoint yet.")
     return Checkpoint.parse(state.checkpoint.split("\n\n", 1)[0] + "\n")

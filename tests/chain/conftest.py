@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from provenance import lanes, outbox
 from provenance.adapters.evm import EvmChain
 from provenance.adapters.evm_deploy import Deployed, Deployer, MarketConfig
 from provenance.adapters.evm_development import DevelopmentChain
 from provenance.adapters.keystore import SeedKeyRing
 from provenance.adapters.local_node import Anvil
-from provenance.models import Deployment
+from provenance.models import Deployment, Intent
+from provenance.ports import Call, Chain, KeyRing
 
 ETHER = 10**18
 RING = SeedKeyRing(bytes(range(1, 33)))
@@ -28,6 +31,35 @@ class World:
     chain: EvmChain
     deployed: Deployed
     development: DevelopmentChain
+
+
+@dataclass(frozen=True)
+class Mint:
+    """Intents of the kind `test.mint`, on the relayer's lane; `minted` reads the effects from the chain."""
+
+    world: World
+    deployment: Deployment
+    receiver: str = "0x" + "99" * 20
+
+    def want(self, number: int, now: datetime, *, lives: timedelta = timedelta(hours=1), **options: Any) -> Intent:
+        outbox.register("test.mint", self._build)
+        payload = {"amount": options.pop("amount", 1)}
+        return outbox.enqueue(
+            key=f"mint:{number}", kind=options.pop("kind", "test.mint"), payload=payload, valid_until=now + lives,
+            deployment=self.deployment, now=now, **options,
+        )  # fmt: skip
+
+    @property
+    def minted(self) -> int:
+        return int(self.world.chain.read("TestUSD", "balanceOf", self.receiver))  # type: ignore[call-overload]
+
+    def work(self, now: datetime, *, chain: Chain | None = None, ring: KeyRing = RING, lane: str = "relayer/0") -> int:
+        through = chain or self.world.chain
+        row = lanes.open_lane(lane, ring=ring, chain=through, now=now)
+        return lanes.work_lane(row, ring, through, now)
+
+    def _build(self, payload: Mapping[str, object], _ring: KeyRing, chain: Chain) -> Call:
+        return Call(chain.address("TestUSD"), chain.encode("TestUSD", "mint", self.receiver, payload["amount"]))
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +100,12 @@ def deployment(db: None, world: World, settings: Settings) -> Deployment:
         first_block=world.deployed.first_block,
         created_at=datetime(2026, 11, 20, tzinfo=UTC),
     )
+
+
+@pytest.fixture
+def mint(world: World, deployment: Deployment) -> Mint:
+    """Effects that would be seen if they happened twice: each intent mints one base unit."""
+    return Mint(world, deployment)
 
 
 @pytest.fixture

@@ -1,0 +1,217 @@
+"""Everything that is true, again from chain and IPFS alone: what a stranger does, and an operator after a loss.
+
+1. Chain: drop events, blocks and projections of a deployment, tell trade, and follow from its first block.
+2. Documents: fetch manifests, packages and splits by the digests in the events; a digest is its CID.
+3. Log: from the newest anchor whose snapshot can be fetched, fetch its bundles, check them against the anchored root,
+   and insert the entries. A log that has entries already is only compared.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from provenance import follower, hooks
+from provenance.core.canonical import CanonicalRefusal, parse_canonical
+from provenance.core.checkpoint import VerifierKey, open_checkpoint
+from provenance.core.cid import Cid
+from provenance.core.digest import Sha256
+from provenance.core.entry import Entry
+from provenance.core.merkle import Frontier, Subtree, leaf_hash
+from provenance.core.refusal import Refusal
+from provenance.core.snapshot import LogSnapshot
+from provenance.core.tiles import WIDTH, bundle_entries
+from provenance.core.unixfs.reading import read_file
+from provenance.models import (
+    Block,
+    ChainEvent,
+    DatasetRecord,
+    Deployment,
+    Document,
+    LogEntry,
+    LogState,
+    PackageRecord,
+    VersionRecord,
+)
+from provenance.ports import Chain, ContentStore
+from provenance.projections import fold
+from provenance.queries import log_state
+from provenance.sequencer import complete_tiles
+
+log = logging.getLogger(__name__)
+
+
+class RebuildRefusal(Refusal):
+    """What chain and store hold does not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was rebuilt; `missing` counts documents that no store has."""
+
+    blocks: int
+    events: int
+    documents: int
+    missing: int
+
+
+def rebuild_chain(deployment: Deployment, chain: Chain, now: dt.datetime) -> int:
+    """Drop what was read from the chain and read it again; return the number of blocks applied."""
+    with transaction.atomic():
+        events = ChainEvent.objects.filter(deployment=deployment)
+        subjects = sorted(set(events.values_list("subject", flat=True)))
+        events.delete()
+        Block.objects.filter(deployment=deployment).delete()
+        fold(deployment, subjects)
+        DatasetRecord.objects.filter(deployment=deployment).delete()
+        if subjects:
+            hooks.tell_rewind(deployment, subjects)
+        Deployment.objects.filter(pk=deployment.pk).update(finalized=deployment.first_block - 1, halted="")
+    applied = 0
+    while True:
+        done = follower.follow(deployment, chain, now)
+        applied += done.applied
+        if not done.applied and not done.finalized:
+            return applied
+
+
+def rebuild_documents(deployment: Deployment, stores: Iterable[ContentStore]) -> tuple[int, int]:
+    """Fetch every public document that the registry names; return how many are here now, and how many nowhere."""
+    sources = tuple(stores)
+    found = missing = 0
+    for digest in sorted(set(_digests(deployment))):
+        if Document.objects.filter(sha256=digest).exists():
+            found += 1
+            continue
+        data = _fetched(Cid.of_digest(Sha256.from_hex(digest)), sources)
+        schema = _schema(data) if data is not None else None
+        if data is None or schema is None:
+            missing += 1
+            continue
+        Document.create_from_bytes(data, schema=schema)
+        found += 1
+    return found, missing
+
+
+def rebuild_log(
+    deployment: Deployment, stores: Iterable[ContentStore], *, vkey: VerifierKey, service_key: bytes, now: dt.datetime
+) -> int:
+    """Insert the entries of the newest anchored snapshot that can be fetched into an empty log; return their number.
+
+    `vkey` and `service_key` are pinned by whoever rebuilds: nothing else says whose log it is.
+    Raises RebuildRefusal when bundles do not add up to the anchored root.
+    """
+    if log_state().size:
+        raise RebuildRefusal(
+            "rebuild.log_not_empty", "The log has entries already.", limit=0, actual=log_state().size,
+            todo="Rebuild into an empty database.",
+        )  # fmt: skip
+    sources = tuple(stores)
+    for event in ChainEvent.objects.filter(deployment=deployment, name="Anchored").order_by("-block_number"):
+        snapshot = _snapshot(event, sources, vkey)
+        if snapshot is not None:
+            made = _insert(snapshot, sources, vkey, service_key, now)
+            fold(deployment, {event.subject})
+            return made
+    return 0
+
+
+def _snapshot(event: ChainEvent, sources: tuple[ContentStore, ...], vkey: VerifierKey) -> LogSnapshot | None:
+    """Return the snapshot of an anchor if it is there and signed by the pinned key; anybody may anchor anything."""
+    data = _fetched(Cid.of_digest(Sha256.from_hex(event.args["snapshot"].removeprefix("0x"))), sources)
+    if data is None:
+        return None
+    try:
+        snapshot = LogSnapshot.parse(data)
+        head = open_checkpoint(snapshot.checkpoint, [vkey])
+    except Refusal as refusal:
+        log.warning("the anchor in %s is passed over: %s", event.tx, refusal)
+        return None
+    same = (head.size, head.root.hex()) == (snapshot.size, snapshot.root.hex)
+    anchored = (event.number("size"), event.args["root"].removeprefix("0x"))
+    return snapshot if same and anchored == (snapshot.size, snapshot.root.hex) else None
+
+
+def _insert(
+    snapshot: LogSnapshot,
+    sources: tuple[ContentStore, ...],
+    vkey: VerifierKey,
+    service_key: bytes,
+    now: dt.datetime,
+) -> int:
+    frontier, completed, rows = Frontier(), list[Subtree](), list[LogEntry]()
+    for index, envelope in enumerate(_envelopes(snapshot, sources)):
+        frontier, grown = frontier.grow([leaf_hash(envelope)])
+        completed += grown
+        rows.append(_row(index, envelope, service_key, now))
+    if frontier.root != snapshot.root.raw:
+        raise RebuildRefusal(
+            "rebuild.root", "The bundles do not add up to the anchored root.", limit=snapshot.root.hex,
+            actual=frontier.root.hex(),
+        )  # fmt: skip
+    with transaction.atomic():
+        LogEntry.objects.bulk_create(rows, batch_size=WIDTH)
+        complete_tiles(completed)
+        LogState.objects.filter(id=1, size=0).update(
+            origin=snapshot.origin, vkey=str(vkey), service_key=service_key.hex(), size=frontier.size,
+            root=frontier.root.hex(), compact_range=[peak.hex() for peak in frontier.peaks],
+            checkpoint=snapshot.checkpoint, checkpoint_size=frontier.size, published_size=0, updated_at=now,
+        )  # fmt: skip
+    return len(rows)
+
+
+def _envelopes(snapshot: LogSnapshot, sources: tuple[ContentStore, ...]) -> Iterator[bytes]:
+    for number, cid in enumerate(snapshot.bundles):
+        data = b"".join(read_file(cid, lambda wanted: _required(wanted, sources)))
+        yield from bundle_entries(data, min(WIDTH, snapshot.size - number * WIDTH))
+
+
+def _row(index: int, envelope: bytes, service_key: bytes, now: dt.datetime) -> LogEntry:
+    entry = Entry.parse(envelope)
+    entry.service.verify(entry.statement, service_key)
+    return LogEntry(
+        index=index,
+        subject=entry.statement.subject,
+        type=entry.statement.type,
+        fact=entry.statement.fact,
+        previous=entry.previous,
+        leaf_hash=leaf_hash(envelope),
+        envelope=envelope,
+        logged_at=now,
+    )
+
+
+def _digests(deployment: Deployment) -> Iterator[str]:
+    yield from VersionRecord.objects.filter(deployment=deployment).values_list("manifest", flat=True)
+    yield from PackageRecord.objects.filter(deployment=deployment).values_list("digest", flat=True)
+    splits = DatasetRecord.objects.filter(deployment=deployment).exclude(splits="")
+    yield from splits.values_list("splits", flat=True)
+
+
+def _schema(data: bytes) -> str | None:
+    try:
+        document = parse_canonical(data)
+    except CanonicalRefusal:
+        return None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    return schema if isinstance(schema, str) else None
+
+
+def _required(cid: Cid, sources: tuple[ContentStore, ...]) -> bytes:
+    data = _fetched(cid, sources)
+    if data is None:
+        raise RebuildRefusal("rebuild.missing", f"No store has the block {cid}.", todo="Add a store that has it.")
+    return data
+
+
+def _fetched(cid: Cid, sources: tuple[ContentStore, ...]) -> bytes | None:
+    for store in sources:
+        try:
+            return store.get_block(cid)
+        except Refusal:
+            continue
+    return None
