@@ -11,16 +11,19 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from marketplace.models import DerivedAddress
-from provenance import outbox, signing
+from provenance import bootstrap, outbox, pinning, signing
 from provenance.chain_facts import fact_key
 from provenance.core.canonical import Json
+from provenance.core.cid import Cid
+from provenance.core.digest import Sha256
 from provenance.core.typed_data import TypedData
 from provenance.doorbell import ring
 from provenance.intake import submit_statement
-from provenance.models import ChainEvent, Deployment, Intent, SignatureRequest
+from provenance.models import ChainEvent, Deployment, Document, Intent, SignatureRequest
 
 TREASURY = "treasury"
 SIGN = "provenance.tasks.sign"
+PIN = "provenance.content_tasks.tend_copies"
 DERIVE = "marketplace.tasks.derive_addresses"
 PURCHASE_LIVES = timedelta(minutes=30)
 CALL_LIVES = timedelta(hours=24)
@@ -61,6 +64,20 @@ def want(
 def want_signature(*, party: UUID, key_path: str, typed_data: TypedData, now: datetime) -> SignatureRequest:
     """Want the custodial key at `key_path` to sign; the same question twice is one request."""
     return signing.request_signature(party=party, key_path=key_path, typed_data=typed_data.to_json(), now=now)
+
+
+def publish_document(data: bytes, *, schema: str, now: datetime) -> Document:
+    """Keep a document here and have it pinned: what a digest on chain or in the log leads to must be found."""
+    row = Document.create_from_bytes(data, schema=schema)
+    cid = Cid.of_digest(Sha256.from_hex(row.pk))
+    pinning.want_pins(cid=cid, stores=list(bootstrap.content_stores()), now=now, announced=True)
+    ring(PIN)
+    return row
+
+
+def is_pinned(digest: str) -> bool:
+    """Return whether at least one store holds a document, announced or not."""
+    return pinning.copies_of(Cid.of_digest(Sha256.from_hex(digest))).seen > 0
 
 
 def want_address(path: str, *, now: datetime) -> str | None:

@@ -147,7 +147,7 @@ def cancel_offer(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Withdraw an offer on chain; whoever holds its signature can no longer accept it."""
     row = OfferRow.objects.get(pk=payload["offer"])
     name = AssetName.parse(row.dataset, AssetKind.DATASET)
-    record = DatasetRecord.objects.get(deployment__market=chain.address(MARKET), token=name.number)
+    record = DatasetRecord.objects.get(deployment__market=chain.address(MARKET), token=name.number or 0)
     holder = signing_of(record.owner)
     if holder is None or holder[1].key_path is None:
         raise CallRefusal(

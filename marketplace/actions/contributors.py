@@ -14,20 +14,24 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
+from marketplace import market_calls
+from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import BPS, check_bps
 from marketplace.core.splits import ROLE_LIMIT, SHARES_LIMIT
-from marketplace.models import AccountAddress, Contributor, Draft, User
-from marketplace.queries.actors import Act, Actor
+from marketplace.models import AccountAddress, Contributor, Draft, Membership, PayeeRow, User
+from marketplace.queries.actors import AccessRefusal, Act, Actor
+from marketplace.queries.deployments import deployment_of
 from marketplace.queries.drafts import DraftRefusal, own_draft
 
 
 @transaction.atomic
 def invite_contributor(
-    *, by: Actor, draft: UUID, email: str, role: str, bps: int, now: datetime
+    *, by: Actor, draft: UUID, role: str, bps: int, now: datetime, email: str = "", account: str = ""
 ) -> tuple[Contributor, str]:
     """Promise `bps` of the owner's income to a person; return the invitation and the token of its link.
 
-    Raises AccessRefusal, DraftRefusal, MoneyRefusal.
+    The person is named by e-mail address, or by account (slug): then their address is for the letter only, and is not
+    shown. Raises AccessRefusal, DraftRefusal, MoneyRefusal.
     """
     by.require(Act.PUBLISH)
     # The draft's row is locked, so that two invitations at once cannot promise more than everything.
@@ -49,11 +53,13 @@ def invite_contributor(
             "splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1
         )
     token = secrets.token_urlsafe(32)
+    named = _owner(account) if account else None
+    address = User.objects.normalize_email(email).lower() if named is None else named.user.email
     try:
         with transaction.atomic():
             contributor = Contributor.objects.create(
-                draft=found, email=User.objects.normalize_email(email).lower(), role=role.strip(), bps=bps,
-                token_digest=_digest(token), created=now,
+                draft=found, email=address, account=None if named is None else named.account, role=role.strip(),
+                bps=bps, token_digest=_digest(token), created=now,
             )  # fmt: skip
     except IntegrityError as error:
         raise DraftRefusal("splits.twice", "This person has a share already.", todo="Remove it first.") from error
@@ -117,6 +123,28 @@ def decline_contribution(*, token: str) -> Contributor:
     return contributor
 
 
+def advance_contributors(*, now: datetime, limit: int = 200) -> int:
+    """Accept on chain the shares that people have accepted here; return how many were wanted. Safe twice."""
+    waiting = PayeeRow.objects.filter(accepted=False).values_list("address", flat=True)
+    wanted = 0
+    accepted = Contributor.objects.filter(state=Contributor.State.ACCEPTED, address__in=waiting)
+    for contributor in accepted.select_related("draft")[:limit]:
+        assert contributor.address is not None
+        deployment = deployment_of(AssetName.parse(contributor.draft.dataset, AssetKind.DATASET))
+        market_calls.want(
+            kind="market.accept_payee",
+            key=f"accept-payee:{deployment.market}:{contributor.address}",
+            payload={
+                "account": contributor.address,
+                "key_path": market_calls.contributor_path(contributor.pk),
+            },
+            deployment=deployment,
+            now=now,
+        )
+        wanted += 1
+    return wanted
+
+
 def _open_draft(by: Actor, draft: UUID) -> Draft:
     found = own_draft(by.account, draft)
     if found.state != Draft.State.OPEN:
@@ -124,6 +152,16 @@ def _open_draft(by: Actor, draft: UUID) -> Draft:
             "draft.state", "The shares of a published dataset are changed on its page.",
             limit=str(Draft.State.OPEN), actual=str(found.state),
         )  # fmt: skip
+    return found
+
+
+def _owner(account: str) -> Membership:
+    owners = Membership.objects.select_related("account", "user").filter(
+        account__slug=account, role=Membership.Role.OWNER
+    )
+    found = owners.order_by("pk").first()
+    if found is None:
+        raise AccessRefusal("account.not_found", "There is no such account.", actual=account[:80])
     return found
 
 

@@ -83,7 +83,7 @@ def hand_over_dataset(*, by: Actor, dataset: str, address: str, now: datetime) -
         raise AccountRefusal("wallet.unknown", "Connect this wallet first.", actual=text)
     name = AssetName.parse(dataset, AssetKind.DATASET)
     deployment = deployment_of(name)
-    record = DatasetRecord.objects.get(deployment=deployment, token=name.number)
+    record = DatasetRecord.objects.get(deployment=deployment, token=name.number or 0)
     holder = signing_of(record.owner)
     if holder is None or holder[1].key_path is None:
         raise AccountRefusal("handover.wallet", "The dataset belongs to a wallet already.", actual=record.owner)

@@ -15,7 +15,7 @@ from django.db.models import F
 
 from marketplace.core.money import check_units
 from marketplace.core.terms import SCHEMA, Terms, Use
-from marketplace.market_calls import licensee_path
+from marketplace.market_calls import licensee_path, publish_document
 from marketplace.models import Draft, Listing
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import owner_signing
@@ -32,7 +32,7 @@ from marketplace.queries.drafts import (
 from marketplace.queries.orders import own_license
 from provenance import submissions
 from provenance.core.canonical import document_bytes
-from provenance.models import Document, Submission
+from provenance.models import Submission
 
 HOLD_LIMIT = 365 * 86_400
 DRAFTS_LIMIT = 100
@@ -147,7 +147,7 @@ def confirm_draft(
     _check_review(review, digest)
     splits = draft_splits(found)
     if splits is not None:
-        Document.create_from_bytes(document_bytes(splits.to_document()), schema="cadastre.splits/1")
+        publish_document(document_bytes(splits.to_document()), schema="cadastre.splits/1", now=now)
     moved = Draft.objects.filter(pk=found.pk, state=Draft.State.OPEN).update(
         state=Draft.State.CONFIRMED, confirmed=review.document, confirmed_at=now, changed=now
     )

@@ -140,6 +140,23 @@ def want_grants(row: LicenseRow, *, now: datetime) -> int:
     return len(packages)
 
 
+def expire_licenses(*, now: datetime, limit: int = 500) -> int:
+    """Notice terms that have ended, which the chain does not say by an event; return how many. Safe twice."""
+    ended = LicenseRow.objects.filter(state=LicenseRow.State.ACTIVE, final=True, end__lte=now)
+    expired = 0
+    for row in ended[:limit]:
+        with transaction.atomic():
+            moved = LicenseRow.objects.filter(pk=row.pk, state=LicenseRow.State.ACTIVE).update(
+                state=LicenseRow.State.EXPIRED
+            )
+            if moved:
+                expired += 1
+                market_calls.state_fact(
+                    type="license.expired", subject=row.pk, unique="term", body={"dataset": row.dataset}, now=now
+                )
+    return expired
+
+
 def covered_packages(row: LicenseRow) -> list[str]:
     """Return the digests of the sealed packages whose key the license entitles to: of its version, or of all."""
     deployment = license_deployment(row.pk)

@@ -22,6 +22,7 @@ from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import current_fee_bps, offer_terms, offer_value, own_listing
 from marketplace.queries.deployments import deployment_of, payment_token
+from provenance.core.canonical import Json
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
 from provenance.models import DatasetRecord, Deployment, Document, SignatureRequest
@@ -109,7 +110,10 @@ def create_offer(
         typed_data=typed.to_json(),
         created=now,
     )
-    Document.create_from_bytes(offer.to_bytes(), schema="cadastre.offer/1", public=licensee is None)
+    if licensee is None:
+        market_calls.publish_document(offer.to_bytes(), schema="cadastre.offer/1", now=now)
+    else:
+        Document.create_from_bytes(offer.to_bytes(), schema="cadastre.offer/1", public=False)
     holder = signing_of(record.owner)
     if holder is not None and holder[1].key_path is not None:
         request = market_calls.want_signature(
@@ -202,7 +206,7 @@ def end_offer(row: OfferRow, state: OfferRow.State, *, now: datetime) -> bool:
 def keep_terms(terms: Terms, *, now: datetime) -> TermsRow:
     """Keep a terms document here and among the public documents."""
     data = terms.to_bytes()
-    Document.create_from_bytes(data, schema="cadastre.terms/1")
+    market_calls.publish_document(data, schema="cadastre.terms/1", now=now)
     row, _ = TermsRow.objects.get_or_create(
         digest=terms.digest.hex, defaults={"document": data, "title": terms.title, "created": now}
     )
@@ -219,7 +223,7 @@ def own_offer(account: Account, offer: str) -> OfferRow:
 
 def dataset_record(name: AssetName, deployment: Deployment) -> DatasetRecord:
     """Return the registry's record of a dataset. Raises OfferRefusal while it is not registered."""
-    found = DatasetRecord.objects.filter(deployment=deployment, token=name.number).first()
+    found = DatasetRecord.objects.filter(deployment=deployment, token=name.number or 0).first()
     if found is None:
         raise OfferRefusal("offer.not_registered", "The dataset is not registered on chain.", actual=str(name))
     return found
@@ -238,7 +242,7 @@ def _take_signature(row: OfferRow, request: SignatureRequest, now: datetime) -> 
     return 1
 
 
-def _go_live(row: OfferRow, signature: dict[str, str], now: datetime) -> None:
+def _go_live(row: OfferRow, signature: dict[str, Json], now: datetime) -> None:
     OfferRow.objects.filter(pk=row.pk).update(state=OfferRow.State.LIVE, live_at=now)
     market_calls.state_fact(
         type="offer.made",
@@ -311,7 +315,7 @@ def uncount_sale(row: OfferRow) -> None:
     OfferRow.objects.filter(pk=row.pk, sold__gt=0).update(sold=F("sold") - 1)
 
 
-def _entry_signature(deployment: Deployment, signer: str, digest: str, signature: str) -> dict[str, str]:
+def _entry_signature(deployment: Deployment, signer: str, digest: str, signature: str) -> dict[str, Json]:
     return {
         "role": "owner",
         "alg": "eip712",

@@ -103,7 +103,8 @@ def decline_order(*, by: Actor, order: UUID, now: datetime, cause: str = "") -> 
     )
     if moved != 1:
         raise _not_in(found, Order.State.APPROVAL)
-    Quote.objects.filter(pk=found.quote_id, state=Quote.State.ORDERED).update(state=Quote.State.EXPIRED)
+    if found.quote_id is not None:
+        Quote.objects.filter(pk=found.quote_id, state=Quote.State.ORDERED).update(state=Quote.State.EXPIRED)
     found.refresh_from_db()
     return found
 

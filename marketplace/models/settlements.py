@@ -40,8 +40,8 @@ class SettlementRow(models.Model):
     accept_after = models.DateTimeField(null=True)
     proposed_tx = models.CharField(max_length=66, blank=True)
     accepted_tx = models.CharField(max_length=66, blank=True)
-    # First leaf that no push intent covers yet.
-    pushed = models.BigIntegerField(default=0)
+    # When the pushes of an accepted root were wanted; set once.
+    pushed_at = models.DateTimeField(null=True)
     created = models.DateTimeField(default=timezone.now)
     changed = models.DateTimeField(default=timezone.now)
 
@@ -55,6 +55,27 @@ class SettlementRow(models.Model):
 
     def __str__(self) -> str:
         return f"settlement {self.epoch} of {self.token}"
+
+
+class Reconciliation(models.Model):
+    """The last comparison of a side of the journal with the chain, at one final block."""
+
+    # CAIP-19, and `treasury` or `market`.
+    token = models.CharField(max_length=160)
+    side = models.CharField(max_length=10)
+    block = models.BigIntegerField()
+    # Base units: what the journal says must be there, and what is.
+    expected = models.BigIntegerField()
+    actual = models.BigIntegerField()
+    # A difference is an alarm only when it stays: intents and events become final a moment apart.
+    differs_since = models.DateTimeField(null=True)
+    checked = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["token", "side"], name="reconciliation_once")]
+
+    def __str__(self) -> str:
+        return f"{self.side} of {self.token}"
 
 
 class PayeeRow(models.Model):

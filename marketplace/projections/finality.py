@@ -84,9 +84,11 @@ def _certify(row: LicenseRow) -> None:
     """Write the certificate of a license whose version and package are known here."""
     name = AssetName.parse(row.dataset, AssetKind.DATASET)
     registry = Q(deployment__chain_id=name.chain, deployment__registry=name.contract, token=name.number)
+    if row.version is None or row.certificate:
+        return
     version = VersionRecord.objects.filter(registry, version=row.version).first()
     package = PackageRecord.objects.filter(registry, version=row.version).order_by("-package").first()
-    if version is None or package is None or row.certificate:
+    if version is None or package is None:
         return
     words = set(row.uses)
     certificate = Certificate(

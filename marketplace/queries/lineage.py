@@ -67,15 +67,14 @@ def _held(license_id: str | None, dataset: str, now: datetime) -> HeldLicense | 
     terms = terms_by_digest(row.terms) if row is not None else None
     if row is None or terms is None:
         return None
-    end = None if row.end is None else int(row.end.timestamp())
     ended = row.state != LicenseRow.State.ACTIVE or (row.end is not None and row.end <= now)
-    return HeldLicense(license_id, terms, end, ended)
+    return HeldLicense(license_id, terms, ended=ended)
 
 
 def _record(dataset: str) -> DatasetRecord | None:
     name = AssetName.parse(dataset, AssetKind.DATASET)
     return (
         DatasetRecord.objects.select_related("deployment")
-        .filter(deployment__chain_id=name.chain, deployment__registry=name.contract, token=name.number)
+        .filter(deployment__chain_id=name.chain, deployment__registry=name.contract, token=name.number or 0)
         .first()
     )
