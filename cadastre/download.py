@@ -24,6 +24,7 @@ from typing import Any
 
 import pyrage
 
+from cadastre.folder_check import LIST_NAME
 from cadastre.license_bundle import LicenseBundle
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.core.canonical import canonical_bytes, parse_canonical
@@ -93,6 +94,7 @@ def download(
         progress(Progress(files=number, files_total=len(records)))
         total += _write_file(folder, record, _open(root, stored[record["path"]], store, key))
     progress(Progress(files=len(records), files_total=len(records)))
+    (folder / LIST_NAME).write_bytes(canonical_bytes(records))
     shutil.rmtree(scratch)
     return Download(folder=folder, root=str(root), files=len(records), bytes=total, seconds=time.monotonic() - started)
 
