@@ -24,6 +24,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 
+from marketplace.management.mining import Miner
 from provenance.adapters.local_node import Anvil, Kubo, start_anvil, start_kubo
 from provenance.adapters.local_process import LocalProcess, free_port, start_process
 
@@ -55,6 +56,7 @@ class Supervisor:
     children: dict[str, Child] = field(default_factory=dict)
     anvil: Anvil | None = None
     kubo: Kubo | None = None
+    miner: Miner | None = None
     stopping: bool = False
 
     @property
@@ -76,6 +78,8 @@ class Supervisor:
             self._manage("deploy_contracts")
             for name, command in self._programs().items():
                 self._keep(name, command)
+            if self.anvil:
+                self.miner = Miner(self.anvil.url)
             self._wait_for_site()
         except BaseException:
             self.stop()
@@ -83,13 +87,17 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop everything, the chain and the store last, so that others can finish what they are writing."""
-        self.stopping = True
-        for child in reversed(self.children.values()):
-            child.process.stop()
+        self.stop_site()
         if self.kubo:
             self.kubo.stop()
         if self.anvil:
             self.anvil.stop()
+
+    def stop_site(self) -> None:
+        """Stop web, workers, beat and signer; chain and store go on."""
+        self.stopping = True
+        for child in reversed(self.children.values()):
+            child.process.stop()
 
     def watch(self, *, until: Callable[[], bool]) -> None:
         """Keep every part running until `until()`."""
@@ -105,6 +113,8 @@ class Supervisor:
             if self.anvil.process.is_running():
                 if self.anvil.state:
                     self.anvil.state.keep()
+                if self.miner:
+                    self.miner.tend()
             else:
                 self.say("The development chain ended; it is started again from its last saved state.")
                 self._start_chain()

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from marketplace.management.embedded import relaunch
 from marketplace.management.supervisor import Supervisor, stop_on_signals
 from marketplace.management.story.load import load_story_if_empty
 from provenance.core.refusal import Refusal
@@ -24,6 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until Ctrl-C."""
+        relaunch({"CADASTRE_PUBLIC_URL": f"http://127.0.0.1:{options['port']}"})
         supervisor = Supervisor(port=options["port"], say=self._say)
         stopped = stop_on_signals(supervisor)
         self._say("Starting chain, site, workers and signer …")
