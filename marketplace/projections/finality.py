@@ -26,6 +26,9 @@ from provenance.core.digest import Sha256
 from provenance.models import ChainEvent, Document, Intent, PackageRecord, VersionRecord
 from provenance.projections import ZERO_ADDRESS
 
+PAID_FROM_DEPOSIT = 3
+"""`LicensePurchased.paidBy`: no token moved, see docs/chain.md."""
+
 
 def record_final(event: ChainEvent) -> None:
     """Do what a final event of the market, or of a dataset's ownership, entails; nothing for others. Safe twice."""
@@ -68,16 +71,11 @@ def _book_purchase(event: ChainEvent, row: LicenseRow) -> None:
     order = custodial_order(event)
     if order is not None:
         source = journal.held(order.account_id)
-    elif _spent_from_deposit(event):
+    elif event.args["paidBy"] == PAID_FROM_DEPOSIT:
         source = journal.DEPOSITS
     else:
         source = journal.OUTSIDE
     _book(event, source, journal.UNSETTLED, row.token, row.price)
-
-
-def _spent_from_deposit(event: ChainEvent) -> bool:
-    spent = ChainEvent.objects.filter(deployment=event.deployment, tx=event.tx, name="DepositSpent")
-    return spent.filter(log_index__lt=event.log_index).exists()
 
 
 def _certify(row: LicenseRow) -> None:

@@ -89,6 +89,7 @@ interface ILicenses {
 
     /// @param offer EIP-712 struct hash of the offer.
     /// @param heldUntil Second from which the price counts as revenue; the block's time if nothing is held.
+    /// @param paidBy How the price was paid: 0 nothing to pay, 1 authorization, 2 allowance or permit, 3 deposit.
     event LicensePurchased(
         uint256 indexed license,
         uint256 indexed dataset,
@@ -103,7 +104,8 @@ interface ILicenses {
         uint16 feeBps,
         uint16 uses,
         uint40 end,
-        uint40 heldUntil
+        uint40 heldUntil,
+        uint8 paidBy
     );
     event LicenseRefunded(
         uint256 indexed license, uint256 indexed dataset, address payer, address token, uint64 amount

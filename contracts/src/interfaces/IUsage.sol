@@ -31,8 +31,6 @@ interface IUsage {
     }
 
     event Deposited(address indexed token, address indexed account, address indexed from, uint64 amount);
-    /// @notice A purchase was paid from a deposit; its `LicensePurchased` follows in the same transaction.
-    event DepositSpent(address indexed token, address indexed account, uint64 amount);
     event WithdrawalRequested(address indexed token, address indexed account, uint64 amount, uint40 withdrawableAt);
     event Withdrawn(address indexed token, address indexed account, uint64 amount);
 

@@ -7,6 +7,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {ILicenses} from "../interfaces/ILicenses.sol";
 import {FeeHistory} from "../lib/FeeHistory.sol";
+import {Words} from "../lib/Words.sol";
 import {Usage} from "./Usage.sol";
 
 /// @title Licenses: an offer signed by a dataset's owner becomes a record of what a licensee may do.
@@ -14,6 +15,11 @@ abstract contract Licenses is Usage {
     using FeeHistory for uint160;
 
     uint256 public constant MAX_HOLD_SECONDS = 365 days;
+
+    uint8 private constant BY_NOTHING = 0;
+    uint8 private constant BY_AUTHORIZATION = 1;
+    uint8 private constant BY_ALLOWANCE = 2;
+    uint8 private constant BY_DEPOSIT = 3;
 
     bytes32 private constant OFFER_TYPEHASH = keccak256(
         "Offer(uint64 dataset,uint32 version,bytes32 terms,bytes32 document,uint16 uses,uint64 price,address token,uint16 feeBps,uint32 holdSeconds,uint32 termSeconds,uint40 expiry,uint32 maxLicenses,address licensee,uint16 grounds,uint16 cureDays,uint64 unitPrice,uint256 nonce)"
@@ -32,7 +38,7 @@ abstract contract Licenses is Usage {
     ) external nonReentrant returns (uint64 id) {
         if (offer.price == 0) revert ILicenses.LicensesNothingToPay();
         bytes32 hash = hashOffer(offer);
-        id = _record(offer, hash, ownerSignature, order);
+        id = _record(offer, hash, ownerSignature, order, BY_AUTHORIZATION);
         bytes32 nonce = orderNonce(hash, order.licensee, order.order);
         _pullAuthorized(offer.token, order.payer, offer.price, order.validBefore, nonce, v, r, s);
     }
@@ -48,7 +54,7 @@ abstract contract Licenses is Usage {
         bytes32 s
     ) external nonReentrant returns (uint64 id) {
         if (offer.price == 0) revert ILicenses.LicensesNothingToPay();
-        id = _buy(offer, ownerSignature, order, payerSignature);
+        id = _buy(offer, ownerSignature, order, payerSignature, BY_ALLOWANCE);
         // Whoever submits the permit first only sets the allowance that is wanted; the transfer decides.
         try IERC2612(offer.token).permit(order.payer, address(this), offer.price, order.validBefore, v, r, s) {}
             catch {}
@@ -62,7 +68,7 @@ abstract contract Licenses is Usage {
         ILicenses.Order calldata order,
         bytes calldata payerSignature
     ) external nonReentrant returns (uint64 id) {
-        id = _buy(offer, ownerSignature, order, payerSignature);
+        id = _buy(offer, ownerSignature, order, payerSignature, offer.price == 0 ? BY_NOTHING : BY_ALLOWANCE);
         if (offer.price != 0) _pull(offer.token, order.payer, offer.price);
     }
 
@@ -75,7 +81,7 @@ abstract contract Licenses is Usage {
     ) external nonReentrant returns (uint64 id) {
         if (offer.price == 0) revert ILicenses.LicensesNothingToPay();
         _spendDeposit(offer.token, order.payer, offer.price);
-        id = _buy(offer, ownerSignature, order, payerSignature);
+        id = _buy(offer, ownerSignature, order, payerSignature, BY_DEPOSIT);
     }
 
     /// @notice See ILicenses.
@@ -99,8 +105,16 @@ abstract contract Licenses is Usage {
     }
 
     /// @notice See ILicenses.
-    function hashOffer(ILicenses.Offer calldata offer) public pure returns (bytes32) {
-        return keccak256(abi.encode(OFFER_TYPEHASH, offer));
+    function hashOffer(ILicenses.Offer calldata offer) public pure returns (bytes32 hash) {
+        // Calldata holds the 17 words that EIP-712 hashes. Where a word has bits beyond its type, the hash is one that
+        // no owner signed.
+        bytes32 typeHash = OFFER_TYPEHASH;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typeHash)
+            calldatacopy(add(free, 0x20), offer, 544)
+            hash := keccak256(free, 576)
+        }
     }
 
     /// @dev A purchase whose money does not itself prove that the payer wants this license.
@@ -108,7 +122,8 @@ abstract contract Licenses is Usage {
         ILicenses.Offer calldata offer,
         bytes calldata ownerSignature,
         ILicenses.Order calldata order,
-        bytes calldata payerSignature
+        bytes calldata payerSignature,
+        uint8 paidBy
     ) private returns (uint64) {
         bytes32 hash = hashOffer(offer);
         if (msg.sender != order.payer) {
@@ -118,7 +133,7 @@ abstract contract Licenses is Usage {
             if (payerSignature.length == 0) revert ILicenses.LicensesNotPayer(order.payer, msg.sender);
             _checkSignature(order.payer, message, payerSignature);
         }
-        return _record(offer, hash, ownerSignature, order);
+        return _record(offer, hash, ownerSignature, order, paidBy);
     }
 
     /// @dev Checks an offer and writes the license that follows from it; the caller moves the money.
@@ -126,7 +141,8 @@ abstract contract Licenses is Usage {
         ILicenses.Offer calldata offer,
         bytes32 hash,
         bytes calldata ownerSignature,
-        ILicenses.Order calldata order
+        ILicenses.Order calldata order,
+        uint8 paidBy
     ) private returns (uint64 id) {
         bytes32 key = _orderKey(order.payer, order.order);
         if (_purchases[key].license != 0) {
@@ -145,12 +161,17 @@ abstract contract Licenses is Usage {
         _counters.licenses = id;
         (uint32 bucket, uint40 heldUntil) = _hold(offer.token, offer.price, offer.holdSeconds);
         uint40 end = offer.termSeconds == 0 ? 0 : uint40(block.timestamp + offer.termSeconds);
-        _licenses[id] = ILicenses.License(order.licensee, SafeCast.toUint32(offer.dataset), end, offer.uses, ACTIVE);
-        _purchases[key] = ILicenses.Purchase(
-            id, offer.price, bucket, uint40(block.timestamp), offer.grounds, offer.cureDays, offer.feeBps, token
+        Words.store(
+            _licenses[id], ILicenses.License(order.licensee, SafeCast.toUint32(offer.dataset), end, offer.uses, ACTIVE)
+        );
+        Words.store(
+            _purchases[key],
+            ILicenses.Purchase(
+                id, offer.price, bucket, uint40(block.timestamp), offer.grounds, offer.cureDays, offer.feeBps, token
+            )
         );
         emit IERC1155.TransferSingle(msg.sender, address(0), order.licensee, id, 1);
-        _emitPurchased(offer, hash, order, id, end, heldUntil);
+        _emitPurchased(offer, hash, order, id, end, heldUntil, paidBy);
     }
 
     function _emitPurchased(
@@ -159,7 +180,8 @@ abstract contract Licenses is Usage {
         ILicenses.Order calldata order,
         uint64 id,
         uint40 end,
-        uint40 heldUntil
+        uint40 heldUntil,
+        uint8 paidBy
     ) private {
         emit ILicenses.LicensePurchased(
             id,
@@ -175,7 +197,8 @@ abstract contract Licenses is Usage {
             offer.feeBps,
             offer.uses,
             end,
-            heldUntil
+            heldUntil,
+            paidBy
         );
     }
 

@@ -6,6 +6,7 @@ import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProo
 import {IPayees} from "../interfaces/IPayees.sol";
 import {IPayouts} from "../interfaces/IPayouts.sol";
 import {PayoutTree} from "../lib/PayoutTree.sol";
+import {Words} from "../lib/Words.sol";
 import {Roots} from "./Roots.sol";
 import {Tokens} from "./Tokens.sol";
 
@@ -13,6 +14,8 @@ import {Tokens} from "./Tokens.sol";
 /// @dev Whatever a root says, payouts take from `owed` only, which is what accepted totals add up to less what was paid,
 /// and an accepted total is never above released revenue. So no root reaches held money or deposits.
 abstract contract Payouts is Tokens, Roots {
+    using Words for IPayees.Payee;
+
     uint8 private constant NOT_ACCEPTED = 1;
     uint8 private constant TRANSFER_REFUSED = 2;
 
@@ -33,20 +36,16 @@ abstract contract Payouts is Tokens, Roots {
 
     /// @notice See IPayouts.
     function accept(address token, uint32 epoch) external nonReentrant {
-        Ledger storage ledger = _pending(token, epoch);
-        if (block.timestamp < ledger.acceptAt) revert IPayouts.PayoutsWindowOpen(ledger.acceptAt, block.timestamp);
-        uint64 total = ledger.pendingTotal;
-        bool bonded = ledger.bonded;
-        uint8 live = ledger.next;
+        (Ledger storage ledger, Agenda memory agenda) = _pending(token, epoch);
+        if (block.timestamp < agenda.acceptAt) revert IPayouts.PayoutsWindowOpen(agenda.acceptAt, block.timestamp);
+        uint64 total = agenda.total;
         ledger.owed += total - ledger.acceptedTotal;
         ledger.acceptedAt = uint40(block.timestamp);
-        ledger.live = live;
+        ledger.live = agenda.turn;
         ledger.acceptedTotal = total;
         ledger.epoch = epoch;
-        ledger.next = 1 - live;
-        _clearPending(ledger);
         emit IPayouts.RootAccepted(token, epoch, total);
-        if (bonded) {
+        if (agenda.bonded) {
             Bond memory bond = _bonds[token];
             delete _bonds[token];
             // A proposer that the token refuses to pay must not hold up the payees.
@@ -67,14 +66,13 @@ abstract contract Payouts is Tokens, Roots {
     {
         Ledger storage ledger = _ledgers[token];
         _checkProof(ledger.roots[ledger.live], token, payee, cumulativeAmount, proof);
-        IPayees.Payee storage record = _payees[payee];
-        if (!record.accepted) revert IPayouts.PayoutsPayeeNotAccepted(payee);
+        (address account, bool accepted) = _payees[payee].payTo();
+        if (!accepted) revert IPayouts.PayoutsPayeeNotAccepted(payee);
         uint64 before = paid(token, payee);
         if (cumulativeAmount <= before) revert IPayouts.PayoutsNothingDue(token, payee, before);
         amount = cumulativeAmount - before;
         ledger.owed = _lessOwed(token, ledger.owed, amount);
         _setPaid(token, payee, cumulativeAmount);
-        address account = record.account;
         emit IPayouts.Paid(token, payee, account, amount, cumulativeAmount);
         _send(token, account, amount);
     }
@@ -158,12 +156,12 @@ abstract contract Payouts is Tokens, Roots {
 
     /// @dev False if the payee waits for its acceptance or the token refuses it; its share stays claimable.
     function _payOrSkip(address token, uint256 payee, uint256 amount) private returns (bool) {
-        IPayees.Payee storage record = _payees[payee];
-        if (!record.accepted) {
+        (address account, bool accepted) = _payees[payee].payTo();
+        if (!accepted) {
             emit IPayouts.PayoutSkipped(token, payee, uint64(amount), NOT_ACCEPTED);
             return false;
         }
-        if (!_trySend(token, record.account, amount)) {
+        if (!_trySend(token, account, amount)) {
             emit IPayouts.PayoutSkipped(token, payee, uint64(amount), TRANSFER_REFUSED);
             return false;
         }

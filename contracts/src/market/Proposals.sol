@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-
 import {IPayouts} from "../interfaces/IPayouts.sol";
 import {ITokens} from "../interfaces/ITokens.sol";
+import {Words} from "../lib/Words.sol";
 import {Roots} from "./Roots.sol";
 import {Tokens} from "./Tokens.sol";
 
@@ -33,17 +32,17 @@ abstract contract Proposals is Tokens, Roots {
 
     /// @notice See IPayouts.
     function veto(address token, uint32 epoch, bytes32 reason) external restricted {
-        Ledger storage ledger = _pending(token, epoch);
+        (Ledger storage ledger, Agenda memory agenda) = _pending(token, epoch);
         Bond memory bond = _bonds[token];
         if (msg.sender == ledger.proposer || msg.sender == bond.proposer) {
             revert IPayouts.PayoutsVetoByProposer(msg.sender);
         }
-        if (ledger.bonded) {
+        if (agenda.bonded) {
             delete _bonds[token];
             _forfeits[token] += bond.amount;
             emit IPayouts.BondForfeited(token, bond.proposer, bond.amount);
         }
-        _clearPending(ledger);
+        ledger.agenda.epoch = 0;
         emit IPayouts.RootVetoed(token, epoch, msg.sender, reason);
     }
 
@@ -64,30 +63,31 @@ abstract contract Proposals is Tokens, Roots {
     /// @notice See IPayouts.
     function roll(address token, uint256 maxBuckets) external {
         Ledger storage ledger = _ledgers[token];
-        uint256 from = ledger.rolled;
+        Agenda memory agenda = ledger.agenda;
         uint256 to = _currentBucket();
-        if (to > from + maxBuckets) to = from + maxBuckets;
-        if (ledger.acceptedAt == 0 || to <= from) return;
-        ledger.released = SafeCast.toUint64(ledger.released + _sumBuckets(token, from, to));
-        ledger.rolled = uint32(to);
+        if (to > agenda.rolled + maxBuckets) to = agenda.rolled + maxBuckets;
+        if (ledger.acceptedAt == 0 || to <= agenda.rolled) return;
+        _rollTo(token, agenda, to);
+        Words.store(ledger.agenda, agenda);
     }
 
     /// @notice See IPayouts.
     function books(address token) external view returns (IPayouts.Books memory) {
         Ledger storage ledger = _ledgers[token];
-        bool isPending = ledger.acceptAt != 0;
+        Agenda memory agenda = ledger.agenda;
+        bool isPending = agenda.epoch > ledger.epoch;
         return IPayouts.Books({
-            released: ledger.released,
+            released: agenda.released,
             acceptedTotal: ledger.acceptedTotal,
             owed: ledger.owed,
             epoch: ledger.epoch,
             acceptedAt: ledger.acceptedAt,
             root: ledger.roots[ledger.live],
-            pendingTotal: ledger.pendingTotal,
-            pendingEpoch: isPending ? ledger.pendingEpoch : 0,
-            acceptAt: ledger.acceptAt,
-            pendingRoot: isPending ? ledger.roots[ledger.next] : bytes32(0),
-            bonded: ledger.bonded
+            pendingTotal: isPending ? agenda.total : 0,
+            pendingEpoch: isPending ? agenda.epoch : 0,
+            acceptAt: isPending ? agenda.acceptAt : 0,
+            pendingRoot: isPending ? ledger.roots[agenda.turn] : bytes32(0),
+            bonded: isPending && agenda.bonded
         });
     }
 
@@ -97,13 +97,15 @@ abstract contract Proposals is Tokens, Roots {
     }
 
     /// @notice See IPayouts.
-    function releasable(address token) external view returns (uint256 released) {
-        (released,) = _releasedNow(token);
+    function releasable(address token) external view returns (uint256) {
+        Agenda memory agenda = _ledgers[token].agenda;
+        _rollTo(token, agenda, _currentBucket());
+        return agenda.released;
     }
 
     /// @notice See IPayouts.
     function held(address token, uint256 bucket) external view returns (uint64) {
-        return bucket <= _ledgers[token].rolled ? 0 : uint64(_heldLanes[token][bucket >> 2] >> _lane(bucket));
+        return bucket <= _ledgers[token].agenda.rolled ? 0 : uint64(_heldLanes[token][bucket >> 2] >> _lane(bucket));
     }
 
     /// @notice See IPayouts.

@@ -31,23 +31,18 @@ abstract contract Revenue is State {
     }
 
     function _release(address token, uint256 amount) internal {
-        _ledgers[token].released = SafeCast.toUint64(_ledgers[token].released + amount);
-    }
-
-    /// @dev What was released by now, with the bucket up to which that counts.
-    function _releasedNow(address token) internal view returns (uint256 released, uint32 rolled) {
-        Ledger storage ledger = _ledgers[token];
-        rolled = SafeCast.toUint32(_currentBucket());
-        released = ledger.released + _sumBuckets(token, ledger.rolled, rolled);
+        Agenda storage agenda = _ledgers[token].agenda;
+        agenda.released = SafeCast.toUint64(agenda.released + amount);
     }
 
     function _currentBucket() internal view returns (uint256) {
         return block.timestamp / BUCKET_SECONDS;
     }
 
-    /// @dev Sum of buckets `from + 1` to `to`.
-    function _sumBuckets(address token, uint256 from, uint256 to) internal view returns (uint256 sum) {
-        for (uint256 bucket = from + 1; bucket <= to;) {
+    /// @dev Counts the buckets that ended, up to and including `to`, as released; in memory, for the caller to store.
+    function _rollTo(address token, Agenda memory agenda, uint256 to) internal view {
+        uint256 sum = agenda.released;
+        for (uint256 bucket = uint256(agenda.rolled) + 1; bucket <= to;) {
             uint256 lanes = _heldLanes[token][bucket >> 2] >> _lane(bucket);
             uint256 next = (bucket | 3) + 1;
             for (; lanes != 0 && bucket < next && bucket <= to; ++bucket) {
@@ -56,5 +51,7 @@ abstract contract Revenue is State {
             }
             bucket = next;
         }
+        agenda.released = SafeCast.toUint64(sum);
+        agenda.rolled = SafeCast.toUint32(to);
     }
 }

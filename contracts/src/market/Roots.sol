@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IPayouts} from "../interfaces/IPayouts.sol";
+import {Words} from "../lib/Words.sol";
 import {Revenue} from "./Revenue.sol";
 
 /// @title Proposing a root: the part that the proposer and anyone with a bond share.
@@ -19,38 +20,37 @@ abstract contract Roots is Revenue {
         bool bonded
     ) internal {
         Ledger storage ledger = _ledgers[token];
-        if (ledger.acceptAt != 0) revert IPayouts.PayoutsRootPending(token, ledger.pendingEpoch);
-        if (epoch <= ledger.epoch) revert IPayouts.PayoutsEpochNotNewer(epoch, ledger.epoch);
+        Agenda memory agenda = ledger.agenda;
+        uint32 accepted = ledger.epoch;
+        if (agenda.epoch > accepted) revert IPayouts.PayoutsRootPending(token, agenda.epoch);
+        if (epoch <= accepted) revert IPayouts.PayoutsEpochNotNewer(epoch, accepted);
         if (root == 0) revert IPayouts.PayoutsZeroRoot();
         if (toBlock >= block.number) revert IPayouts.PayoutsFutureBlock(toBlock, block.number);
         bytes32 actual = blockhash(toBlock);
-        if (actual != 0 && actual != toBlockHash) {
+        if (actual != toBlockHash && actual != 0) {
             revert IPayouts.PayoutsBlockHashMismatch(toBlock, toBlockHash, actual);
         }
-        if (cumulativeTotal < ledger.acceptedTotal) {
-            revert IPayouts.PayoutsTotalLowered(cumulativeTotal, ledger.acceptedTotal);
+        uint64 acceptedTotal = ledger.acceptedTotal;
+        if (cumulativeTotal < acceptedTotal) revert IPayouts.PayoutsTotalLowered(cumulativeTotal, acceptedTotal);
+        _rollTo(token, agenda, _currentBucket());
+        if (cumulativeTotal > agenda.released) {
+            revert IPayouts.PayoutsTotalExceedsRevenue(cumulativeTotal, agenda.released);
         }
-        (uint256 released, uint32 rolled) = _releasedNow(token);
-        if (cumulativeTotal > released) revert IPayouts.PayoutsTotalExceedsRevenue(cumulativeTotal, released);
-
-        ledger.roots[ledger.next] = root;
-        ledger.released = SafeCast.toUint64(released);
-        ledger.rolled = rolled;
-        ledger.pendingTotal = cumulativeTotal;
-        ledger.pendingEpoch = epoch;
-        ledger.acceptAt = uint40(block.timestamp + (bonded ? OPEN_WINDOW : WINDOW));
-        ledger.bonded = bonded;
+        // After a veto the slot is free again; after acceptance it holds the live root.
+        if (agenda.epoch == accepted) agenda.turn ^= 1;
+        ledger.roots[agenda.turn] = root;
+        agenda.total = cumulativeTotal;
+        agenda.acceptAt = uint40(block.timestamp + (bonded ? OPEN_WINDOW : WINDOW));
+        agenda.epoch = epoch;
+        agenda.bonded = bonded;
+        Words.store(ledger.agenda, agenda);
         emit IPayouts.RootProposed(token, epoch, toBlock, toBlockHash, root, cumulativeTotal, settlement);
     }
 
-    function _clearPending(Ledger storage ledger) internal {
-        ledger.pendingTotal = 0;
-        ledger.acceptAt = 0;
-        ledger.bonded = false;
-    }
-
-    function _pending(address token, uint32 epoch) internal view returns (Ledger storage ledger) {
+    /// @dev The books with their pending root, which must be that of `epoch`.
+    function _pending(address token, uint32 epoch) internal view returns (Ledger storage ledger, Agenda memory agenda) {
         ledger = _ledgers[token];
-        if (ledger.acceptAt == 0 || ledger.pendingEpoch != epoch) revert IPayouts.PayoutsNoRootPending(token, epoch);
+        agenda = ledger.agenda;
+        if (agenda.epoch != epoch || epoch <= ledger.epoch) revert IPayouts.PayoutsNoRootPending(token, epoch);
     }
 }

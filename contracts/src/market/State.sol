@@ -19,18 +19,11 @@ abstract contract State is EIP712, AccessManaged, ReentrancyGuardTransient {
         bool allowed;
     }
 
-    /// @dev Books of one token, laid out by who writes: a proposal writes the first slot, acceptance the first three,
-    /// a payout the third. `next` is the root slot that the next proposal writes, `live` the accepted one: two slots
-    /// take turns, so that acceptance moves no root.
-    /// `released` counts revenue whose hold is over, up to and including bucket `rolled`.
+    /// @dev Books of one token, laid out by who writes: a proposal writes the first slot and a root, acceptance the second
+    /// and third, a payout the third. No slot is cleared: a root is pending while its epoch is beyond the accepted one.
+    /// Two root slots take turns, so that acceptance moves no root.
     struct Ledger {
-        uint64 released;
-        uint64 pendingTotal;
-        uint40 acceptAt;
-        uint32 rolled;
-        uint32 pendingEpoch;
-        bool bonded;
-        uint8 next;
+        Agenda agenda;
         // second slot
         address proposer;
         uint64 acceptedTotal;
@@ -41,6 +34,18 @@ abstract contract State is EIP712, AccessManaged, ReentrancyGuardTransient {
         uint8 live;
         // one slot each
         bytes32[2] roots;
+    }
+
+    /// @dev `released` counts revenue whose hold is over, up to and including bucket `rolled`. `turn` is the slot of the
+    /// root that was proposed last; `epoch` is its epoch, 0 after a veto.
+    struct Agenda {
+        uint64 released;
+        uint64 total;
+        uint40 acceptAt;
+        uint32 rolled;
+        uint32 epoch;
+        uint8 turn;
+        bool bonded;
     }
 
     struct Bond {

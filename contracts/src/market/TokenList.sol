@@ -67,7 +67,7 @@ abstract contract TokenList is Tokens, Revenue {
     /// @dev Starts the books of a token that is allowed for the first time.
     function _openBooks(address token) private {
         Ledger storage ledger = _ledgers[token];
-        ledger.rolled = SafeCast.toUint32(_currentBucket());
+        ledger.agenda.rolled = SafeCast.toUint32(_currentBucket());
         ledger.acceptedAt = uint40(block.timestamp);
     }
 

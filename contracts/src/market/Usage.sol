@@ -93,7 +93,6 @@ abstract contract Usage is Tokens, Revenue, Records {
         IUsage.Deposit storage account = _deposits[token][payer];
         if (amount > account.balance) revert IUsage.UsageDepositTooLow(token, payer, account.balance, amount);
         account.balance = uint64(account.balance - amount);
-        emit IUsage.DepositSpent(token, payer, uint64(amount));
     }
 
     function _credit(address token, address account, address from, uint64 amount) private {
