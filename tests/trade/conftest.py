@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from pytest_django import Settings
 
 from marketplace.actions.accounts import sign_up
+from marketplace.market_calls import TREASURY, want_address
 from marketplace.queries.actors import Actor
+from provenance.models import Deployment
+from tests.chain.conftest import World, _deployed_once, deployment, world
+from tests.trade.register import Register
+
+__all__ = ["_deployed_once", "deployment", "world"]
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -43,3 +50,16 @@ def cleo(db: None) -> Actor:
 def mallory(db: None) -> Actor:
     """Cheats."""
     return person("Mallory")
+
+
+@pytest.fixture
+def register(world: World, deployment: Deployment, settings: Settings) -> Register:
+    """Everything of the register but the bytes, on a real chain."""
+    settings.CADASTRE_EPOCH_SECONDS, settings.CADASTRE_SETTLEMENT_WINDOW = 60, 5
+    settings.CADASTRE_PUSH_THRESHOLD = 1
+    running = Register(world, deployment)
+    want_address(TREASURY, now=running.now)
+    running.world.development.mine(3)
+    running.sign()
+    running.follow()
+    return running
