@@ -26,7 +26,8 @@ from marketplace.core.settlement import Settlement, settle
 from marketplace.core.settlement_documents import Documents, write_documents
 from marketplace.models import PayoutRow, SettlementRow
 from marketplace.queries.deployments import deployment_of
-from marketplace.settling.facts import SettlingRefusal, accepted_settlements, document_digests, gather_facts
+from marketplace.queries.settlements import SettlingRefusal, document_digests
+from marketplace.settling.facts import accepted_settlements, gather_facts
 from provenance import bootstrap
 from provenance.models import ChainEvent, Deployment
 from provenance.ports import Chain

@@ -28,18 +28,14 @@ from marketplace.core.facts import (
 )
 from marketplace.core.facts import Deployment as DeploymentFact
 from marketplace.core.settlement import Settlement
-from marketplace.core.settlement_documents import read_documents
 from marketplace.core.splits import Splits
+from marketplace.queries.settlements import read_settlement
 from provenance.core.canonical import parse_canonical
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
 from provenance.models import ChainEvent, Deployment, Document
 
 ZERO_ADDRESS = "0x" + "00" * 20
-
-
-class SettlingRefusal(Refusal):
-    """An epoch cannot be settled now; nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +87,8 @@ def accepted_settlements(deployment: Deployment, token: str) -> list[Accepted]:
     return found
 
 
-def read_settlement(digest: str) -> Settlement:
-    """Return a settlement from its pinned documents. Raises SettlingRefusal."""
-    index, *shards = document_digests(digest)
-    return read_documents(_document(index), [_document(shard) for shard in shards], digest=Sha256.from_hex(index))
-
-
-def document_digests(digest: str) -> list[str]:
-    """Return the digests of a settlement's index and of its shards in order. Raises SettlingRefusal."""
-    parsed = parse_canonical(_document(digest))
-    shards = parsed.get("shards") if isinstance(parsed, Mapping) else None
-    if not isinstance(shards, list):
-        raise SettlingRefusal("settling.document", "This is not the index of a settlement.", actual=digest)
-    return [digest, *(str(shard["sha256"]) for shard in shards)]
-
-
 def _read(digest: str) -> Accepted:
     return Accepted(Sha256.from_hex(digest), read_settlement(digest))
-
-
-def _document(digest: str) -> bytes:
-    row = Document.objects.filter(pk=digest).first()
-    if row is None:
-        raise SettlingRefusal(
-            "settling.document_missing", "A document of an accepted settlement is not known here.", actual=digest,
-            todo="Fetch it from IPFS by its digest (raw CIDv1), for example with `manage.py rebuild`.",
-        )  # fmt: skip
-    return row.content
 
 
 def _final_events(deployment: Deployment, block: int) -> list[ChainEvent]:
