@@ -72,6 +72,9 @@ CADASTRE_BLOCK_DIR = environment.folder("CADASTRE_BLOCK_DIR", CADASTRE_VAR / "bl
 CADASTRE_STORE = environment.choice("CADASTRE_STORE", ("local", "kubo"), "local")
 CADASTRE_KUBO_API = environment.text("CADASTRE_KUBO_API", "/ip4/127.0.0.1/tcp/5001/http")
 CADASTRE_COPIES = environment.integer("CADASTRE_COPIES", 1, low=1, high=20)
+CADASTRE_CLAMD = environment.text("CADASTRE_CLAMD")
+CADASTRE_ANCHOR_SECONDS = environment.integer("CADASTRE_ANCHOR_SECONDS", 300 if LIVE else 15, low=1, high=86_400)
+CADASTRE_INDEX_ENTRIES = environment.integer("CADASTRE_INDEX_ENTRIES", 256, low=2, high=1_000_000)
 CADASTRE_RPC_URL = environment.address("CADASTRE_RPC_URL", "http://127.0.0.1:8545", ("http", "https"))
 
 # Trade
@@ -139,6 +142,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "marketplace.web.context.page",
             ],
         },
     },
@@ -221,6 +225,7 @@ ACCOUNT_ADAPTER = "marketplace.sign_up.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "marketplace.web.signing_up.SignUpForm"}
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if LIVE else "optional"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -238,6 +243,7 @@ AXES_USERNAME_FORM_FIELD = "login"
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "marketplace.web.errors.locked_out"
 
 _MAIL_FOLDER = CADASTRE_VAR / "mail"
 _MAIL = environment.mail("CADASTRE_EMAIL_URL", f"filemail://{_MAIL_FOLDER}")
@@ -269,6 +275,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "cadastre_session", "cadastre_csrf"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "marketplace.web.errors.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -356,5 +363,6 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
         "axes": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
     },
 }

@@ -176,7 +176,9 @@ def _change(event: Event) -> Change | None:
         case "DatasetRegistered":
             return Registered(block, log, _number(args, "dataset"), _text(args, "owner"), _digest(args, "splits"))
         case "ParentLinked":
-            return ParentLinked(block, log, _number(args, "dataset"), _number(args, "parent"), _number(args, "shareBps"))
+            return ParentLinked(
+                block, log, _number(args, "dataset"), _number(args, "parent"), _number(args, "shareBps")
+            )
         case "Transfer" if "tokenId" in args and args["from"] != ZERO_ADDRESS:
             return OwnerChanged(block, log, _number(args, "tokenId"), _text(args, "to"))
         case "SplitsSet":

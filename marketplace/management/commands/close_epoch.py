@@ -18,7 +18,9 @@ from provenance.core.refusal import Refusal
 class Command(BaseCommand):
     """Close the next epoch of the payment token."""
 
-    help = "Close the next epoch at the newest final block. Prints its number; exits with 1 when nothing is to be settled."
+    help = (
+        "Close the next epoch at the newest final block. Prints its number; exits with 1 when nothing is to be settled."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the block."""

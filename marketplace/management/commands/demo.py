@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import connection, connections
 
 from marketplace.management.embedded import MARK, relaunch
 from marketplace.management.story.check import check_without_the_site
@@ -45,9 +45,11 @@ class Command(BaseCommand):
         supervisor = Supervisor(port=port, say=self._say)
         stopped = stop_on_signals(supervisor)
         began = time.monotonic()
-        story = Story(site=supervisor.url, folder=folder / "story", say=self._say, stopped=stopped, tend=supervisor.tend)
+        story = Story(
+            site=supervisor.url, folder=folder / "story", say=self._say, stopped=stopped, tend=supervisor.tend
+        )
         try:
-            self._say(f"A fresh instance on {settings.DATABASES['default']['ENGINE'].rsplit('.', 1)[1]}, store {settings.CADASTRE_STORE}.")
+            self._say(f"A fresh instance on {connection.vendor}, store {settings.CADASTRE_STORE}.")
             with story.step("start", "Chain, site, workers, beat and signer are running"):
                 supervisor.start()
             tell(story)
@@ -95,7 +97,8 @@ class Command(BaseCommand):
             self._say(f"  {row['title'][:52]:52}  {row['files']:>4} files  {row['package_root_cid'][:20]}…")
         copy = report["copy_refused"]
         self._say(f"  Mallory's copy: {copy['share']} of the records match ({copy['kind']}); not listed")
-        self._say(f"  License {report['license']['id'].rsplit('-', 1)[1]}: {report['license']['price']} base units, fee {report['license']['fee']}")
+        sold = report["license"]
+        self._say(f"  License {sold['id'].rsplit('-', 1)[1]}: {sold['price']} base units, fee {sold['fee']}")
         for row in report["payouts"]:
             self._say(f"  Payee {row['payee']:>3}: {row['amount']:>12}  {', '.join(row['reason'])}")
         self._say("")

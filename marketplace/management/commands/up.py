@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from marketplace.management.embedded import relaunch
-from marketplace.management.supervisor import Supervisor, stop_on_signals
 from marketplace.management.story.load import load_story_if_empty
+from marketplace.management.supervisor import Supervisor, stop_on_signals
 from provenance.core.refusal import Refusal
 
 

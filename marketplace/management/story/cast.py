@@ -51,10 +51,13 @@ class Person:
         """
         command = [sys.executable, "-m", "cadastre", "--site", self.site, "--json", *words]
         environment = {**os.environ, "CADASTRE_HOME": str(self.home), "CADASTRE_API_KEY": self.key}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=settings.BASE_DIR, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd=settings.BASE_DIR, check=False
+        )
         if done.returncode != expect:
+            said = done.stderr.strip() or done.stdout.strip()
             raise CommandFailed(
-                "story.command", f"cadastre {' '.join(words)}: {done.stderr.strip()[-800:] or done.stdout.strip()[-800:]}",
+                "story.command", f"cadastre {' '.join(words)}: {said[-800:]}",
                 limit=expect, actual=done.returncode,
             )  # fmt: skip
         return json.loads(done.stdout) if done.stdout.strip() else None
@@ -78,5 +81,12 @@ def _key(actor: Actor, now: datetime) -> str:
 
 
 def _full_name(name: str) -> str:
-    surnames = {"Ada": "Fenwick", "Ben": "Okafor", "Cleo": "Marchetti", "Emil": "Sandberg", "Noor": "Haddad", "Mallory": "Pike"}
+    surnames = {
+        "Ada": "Fenwick",
+        "Ben": "Okafor",
+        "Cleo": "Marchetti",
+        "Emil": "Sandberg",
+        "Noor": "Haddad",
+        "Mallory": "Pike",
+    }
     return f"{name} {surnames.get(name, '')}".strip()

@@ -27,7 +27,9 @@ def check_without_the_site(story: Story, *, rpc: str, source: list[str], tokens:
     bundle = Path(story.report["bundle"])
     with story.step("verify", "With the site stopped, the verifier passes Cleo's license"):
         found = cleo.run("verify", str(bundle), "--rpc", rpc, "--files", str(cleo.home / "data"))
-        story.report["verification"] = [{"step": each["step"], "result": each["result"], "detail": each["detail"]} for each in found["steps"]]
+        story.report["verification"] = [
+            {"step": each["step"], "result": each["result"], "detail": each["detail"]} for each in found["steps"]
+        ]
     with story.step("tamper", "One flipped byte fails, and the step is named"):
         story.report["tampered"] = flip_one_byte(cleo, bundle, rpc)
     with story.step("decrypt", "Bundle and blocks decrypt without the site and its database"):
@@ -41,7 +43,7 @@ def check_without_the_site(story: Story, *, rpc: str, source: list[str], tokens:
             raise StoryRefusal("story.settlement", f"The settlement differs: {audited['difference']}")
     with story.step("balances", "Balances on chain are what the settlement says"):
         pins = json.loads((cleo.home / "profile.json").read_text())["pins"]
-        _balances(story, audited, chain_of(pins, rpc), tokens)
+        _balances(story, audited, rpc, chain_of(pins, rpc).chain_id, tokens)
 
 
 def flip_one_byte(person: Person, bundle: Path, rpc: str) -> dict[str, str]:
@@ -59,16 +61,18 @@ def flip_one_byte(person: Person, bundle: Path, rpc: str) -> dict[str, str]:
     return {"step": failed["step"], "detail": failed["detail"]}
 
 
-def _balances(story: Story, audited: dict[str, Any], chain: EvmChain, tokens: list[dict[str, Any]]) -> None:
+def _balances(story: Story, audited: dict[str, Any], rpc: str, chain_id: int, tokens: list[dict[str, Any]]) -> None:
     token = tokens[0]["address"]
-    independent = EvmChain(chain.node, chain_id=chain.chain_id, addresses={"TestUSD": token})
+    independent = EvmChain(rpc, chain_id=chain_id, addresses={"TestUSD": token})
     paid = {row["payee"]: row for row in story.report["payouts"]}
     for line in audited["balances"]:
         address = line["account"].rsplit(":", 1)[1]
         balance = int(str(independent.read("TestUSD", "balanceOf", address)))
         row = paid.get(line["payee"])
         if row is None or row["cumulative"] != line["cumulative"]:
-            raise StoryRefusal("story.payout", f"Payee {line['payee']} is not among the payouts.", actual=line["cumulative"])
+            raise StoryRefusal(
+                "story.payout", f"Payee {line['payee']} is not among the payouts.", actual=line["cumulative"]
+            )
         if row["state"] == "paid" and balance < int(line["cumulative"]):
             raise StoryRefusal(
                 "story.balance", f"Payee {line['payee']} has less on chain than the settlement says.",

@@ -59,12 +59,29 @@ def right(source: str, basis: str, **details: Any) -> dict[str, Any]:
 
 
 PHOTOGRAPH_RIGHTS = [
-    right("Photographs by NASA (astronaut, Hubble deep field, moon)", "open-license", license="NASA-1.3", sublicensing=True),
-    right("Photographs dedicated to the public domain (brick, camera, cat, coffee, coins, grass, gravel, retina, rocket)", "open-license", license="CC0-1.0", sublicensing=True),
-    right("Photographs by danielbuechele and vultilion (summer palace, flower)", "open-license", license="CC-BY-2.0", sublicensing=True),
-]  # fmt: skip
-TABLE_RIGHTS = [right("NOAA and Scripps series as shipped with statsmodels, public domain", "open-license", license="CC0-1.0", sublicensing=True)]
-PROSE_RIGHTS = [right("Topics of Python's documentation, Python Software Foundation", "open-license", license="PSF-2.0", sublicensing=True)]
+    right(source, "open-license", license=license_id, sublicensing=True)
+    for source, license_id in (
+        ("Photographs by NASA (astronaut, Hubble deep field, moon)", "NASA-1.3"),
+        ("Photographs in the public domain (wall, cat, coffee, coins, grass, gravel, retina, rocket …)", "CC0-1.0"),
+        ("Photographs by danielbuechele and vultilion (summer palace, flower)", "CC-BY-2.0"),
+    )
+]
+TABLE_RIGHTS = [
+    right(
+        "NOAA and Scripps series as shipped with statsmodels, public domain",
+        "open-license",
+        license="CC0-1.0",
+        sublicensing=True,
+    )
+]
+PROSE_RIGHTS = [
+    right(
+        "Topics of Python's documentation, Python Software Foundation",
+        "open-license",
+        license="PSF-2.0",
+        sublicensing=True,
+    )
+]
 
 
 def collect(folder: Path) -> Sources:
@@ -84,7 +101,7 @@ def collect(folder: Path) -> Sources:
 
 
 def derive(photographs: Path, tables: Path, folder: Path) -> None:
-    """Build Ben's dataset from Ada's photographs and his table: smaller pictures, and a measurement of each beside a year."""
+    """Build Ben's dataset from Ada's photographs and his table: smaller pictures, each measured, beside a year."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True)
     with (tables / "sunspots.csv").open(newline="") as file:
@@ -97,7 +114,9 @@ def derive(photographs: Path, tables: Path, folder: Path) -> None:
         small.save(pictures / f"{source.stem}.png")
         red, green, blue = ImageStat.Stat(small).mean
         year = years[number * 7]
-        rows.append([source.stem, small.width, small.height, f"{red:.2f}", f"{green:.2f}", f"{blue:.2f}", *year.values()])
+        rows.append(
+            [source.stem, small.width, small.height, f"{red:.2f}", f"{green:.2f}", f"{blue:.2f}", *year.values()]
+        )
     with (folder / "measurements.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["picture", "width", "height", "mean_red", "mean_green", "mean_blue", "year", "sunspots"])
@@ -125,6 +144,8 @@ def _package_folder(name: str) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     if not source.exists():
-        raise StoryDataMissing("story.file", f"{source.name} does not ship with the installed package.", actual=str(source))
+        raise StoryDataMissing(
+            "story.file", f"{source.name} does not ship with the installed package.", actual=str(source)
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

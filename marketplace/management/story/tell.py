@@ -72,7 +72,9 @@ class Story:
             if self.stopped():
                 raise StoryRefusal("story.stopped", "Stopped.")
             if time.monotonic() > deadline:
-                raise StoryRefusal("story.slow", f"{what} did not happen.", limit=f"{seconds:g} s", todo="Look into the logs.")
+                raise StoryRefusal(
+                    "story.slow", f"{what} did not happen.", limit=f"{seconds:g} s", todo="Look into the logs."
+                )
             time.sleep(POLL_SECONDS)
         return found
 
@@ -85,9 +87,11 @@ def tell(story: Story) -> None:
     with story.step("publish photographs", "Ada publishes 14 photographs, locked, and shares the income with Noor"):
         publish_photographs(story, sources)
     with story.step("publish prose", "Emil publishes a text corpus, open"):
-        publish_open(story, "emil", "prose", sources.prose, "Topics of the Python documentation", "text", data.PROSE_RIGHTS)
+        prose = {"title": "Topics of the Python documentation", "kind": "text", "rights": data.PROSE_RIGHTS}
+        publish_open(story, "emil", "prose", sources.prose, prose)
     with story.step("publish table", "Ben publishes climate tables, open"):
-        publish_open(story, "ben", "table", sources.tables, "Sunspots, carbon dioxide, sea temperature", "table", data.TABLE_RIGHTS)
+        table = {"title": "Sunspots, carbon dioxide, sea temperature", "kind": "table", "rights": data.TABLE_RIGHTS}
+        publish_open(story, "ben", "table", sources.tables, table)
     with story.step("derive", "Ben licenses the photographs and publishes a dataset built from them and his table"):
         derive(story, sources)
     with story.step("copy", "Mallory's altered copy of the photographs is stopped"):
@@ -140,16 +144,15 @@ def publish_photographs(story: Story, sources: data.Sources) -> None:
     publish(story, "ada", "photographs", sources.photographs, description)
 
 
-def publish_open(story: Story, who: str, name: str, folder: Path, title: str, kind: str, rights: list[dict[str, Any]]) -> None:
+def publish_open(story: Story, who: str, name: str, folder: Path, description: dict[str, Any]) -> None:
     """Step 1: open data, free of charge."""
+    kind = description["kind"]
     description = {
-        "title": title,
+        **description,
         "creator": story.cast[who].name,
         "description": "Shipped with free software; published here so that others can name it as a source.",
-        "kind": kind,
         "visibility": "open",
         "languages": ["en"] if kind == "text" else [],
-        "rights": rights,
         "terms": adapted("open-cc0-1.0").to_document(),
         "price": "0",
         "slug": name,
@@ -206,7 +209,17 @@ def derive(story: Story, sources: data.Sources) -> None:
     describe = ben.home / "dataset.json"
     _write_json(describe, description)
     table = story.datasets["table"]["id"]
-    done = ben.run("publish", str(folder), "--describe", str(describe), "--parent", f"{parent}={order['license']}", "--parent", table, "--yes")
+    done = ben.run(
+        "publish",
+        str(folder),
+        "--describe",
+        str(describe),
+        "--parent",
+        f"{parent}={order['license']}",
+        "--parent",
+        table,
+        "--yes",
+    )
     _note_dataset(story, "derived", ben.client, done["dataset"], folder)
 
 
@@ -216,7 +229,15 @@ def stop_the_copy(story: Story, sources: data.Sources) -> None:
     data.alter(sources.photographs, folder)
     client = story.cast["mallory"].client
     draft = client.open_draft()["id"]
-    client.change_draft(draft, {"title": "My own pictures", "creator": "M. Pike", "kind": "image", "rights": [data.right("All of it", "own-work")]})
+    client.change_draft(
+        draft,
+        {
+            "title": "My own pictures",
+            "creator": "M. Pike",
+            "kind": "image",
+            "rights": [data.right("All of it", "own-work")],
+        },
+    )
     for file in files_of(folder):
         client.upload(draft, file)
     client.check_draft(draft)
@@ -225,7 +246,12 @@ def stop_the_copy(story: Story, sources: data.Sources) -> None:
     if state["state"] != "stopped" or not matches:
         raise StoryRefusal("story.copy", "The altered copy was not stopped.", actual=state["state"])
     match = matches[0]
-    story.report["copy_refused"] = {"kind": match["kind"], "share": match["share_percent"], "matched_dataset": match["dataset"], "records": len(match["records"])}
+    story.report["copy_refused"] = {
+        "kind": match["kind"],
+        "share": match["share_percent"],
+        "matched_dataset": match["dataset"],
+        "records": len(match["records"]),
+    }
 
 
 def buy(story: Story) -> None:
@@ -261,7 +287,18 @@ def report_usage(story: Story) -> None:
     """Step 5."""
     cleo = story.cast["cleo"]
     today = timezone.now().date().isoformat()
-    words = ("report-usage", story.report["license"]["id"], "--use", "fine-tune", "--quantity", "25000", "--from", today, "--to", today)
+    words = (
+        "report-usage",
+        story.report["license"]["id"],
+        "--use",
+        "fine-tune",
+        "--quantity",
+        "25000",
+        "--from",
+        today,
+        "--to",
+        today,
+    )
     found = cleo.run(*words, "--model", "marchetti-vision-1", "--run", "2026-11-a")
     story.report["usage"] = {"unit": found["unit"], "quantity": found["quantity"], "amount": found["amount"]["amount"]}
     license_id = story.report["license"]["id"]
@@ -348,4 +385,3 @@ def _remove_list(folder: Path) -> None:
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document))
-
