@@ -18,7 +18,7 @@ app.autodiscover_tasks(["provenance"], related_name="content_tasks")
 
 # Seconds between rings. A message that waits for longer than the next ring is worth nothing: it expires.
 _RINGS = {
-    "provenance.tasks.sign": (2.0, "signer"),
+    "provenance.tasks.sign": (1.0, "signer"),
     "marketplace.tasks.derive_addresses": (5.0, "signer"),
     "provenance.tasks.follow": (2.0, "work"),
     "provenance.tasks.anchor": (20.0, "work"),
@@ -34,3 +34,5 @@ app.conf.beat_schedule = {
     task: {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": seconds}}
     for task, (seconds, queue) in _RINGS.items()
 }
+# A ring by name alone (`provenance.doorbell`) has to find the signer, too: workers hold no keys.
+app.conf.task_routes = {task: {"queue": queue} for task, (_, queue) in _RINGS.items()}

@@ -24,7 +24,7 @@ from provenance.models import Deployment
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="marketplace.tasks.derive_addresses", queue="signer", ignore_result=True)
+@shared_task(name="marketplace.tasks.derive_addresses", ignore_result=True)
 def derive_addresses() -> None:
     """In the signer: make wanted addresses known, and encrypt the keys of exports that are due."""
     keys = bootstrap.keyring()

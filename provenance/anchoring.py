@@ -27,8 +27,6 @@ from provenance.models import AnchorRecord, Deployment, Document, Intent, Intent
 from provenance.ports import ContentStore
 from provenance.queries import checkpoint, entry_bundle, log_state
 
-ANCHOR_SECONDS = 300
-INDEX_ENTRIES = 256
 _VALID = dt.timedelta(hours=6)
 _OPEN = (IntentState.WANTED, IntentState.SIGNED, IntentState.BROADCAST, IntentState.MINED)
 
@@ -94,7 +92,7 @@ def commit_index_due(now: dt.datetime) -> int | None:
     Settings: CADASTRE_INDEX_ENTRIES.
     """
     state = log_state()
-    if state.size - state.indexed_size < getattr(settings, "CADASTRE_INDEX_ENTRIES", INDEX_ENTRIES):
+    if state.size - state.indexed_size < settings.CADASTRE_INDEX_ENTRIES:
         return None
     up_to = state.size - 1
     commitment = subject_index(up_to).commitment
@@ -125,7 +123,7 @@ def _is_due(deployment: Deployment, state: LogState, last: AnchorRecord | None, 
     latest = Intent.objects.filter(deployment=deployment, kind="anchor").order_by("-created_at").first()
     if latest is None:
         return True
-    interval = dt.timedelta(seconds=getattr(settings, "CADASTRE_ANCHOR_SECONDS", ANCHOR_SECONDS))
+    interval = dt.timedelta(seconds=settings.CADASTRE_ANCHOR_SECONDS)
     # Sizes grow strictly: an earlier anchor that is still on its way goes first.
     return latest.state not in _OPEN and now - latest.created_at >= interval
 

@@ -62,9 +62,8 @@ def keyring() -> KeyRing:
 
 def scanner() -> Scanner:
     """Return what looks at content before it is pinned: our own checks, and ClamAV where CADASTRE_CLAMD names one."""
-    address = getattr(settings, "CADASTRE_CLAMD", "")
     own = SignatureScanner()
-    return AllScanners([own, ClamdScanner(address)]) if address else own
+    return AllScanners([own, ClamdScanner(settings.CADASTRE_CLAMD)]) if settings.CADASTRE_CLAMD else own
 
 
 @lru_cache(maxsize=4)

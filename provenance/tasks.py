@@ -1,7 +1,7 @@
 """Doorbells of chain and log. Every task takes what is due from the database, in bounded bites, safe twice and at once.
 
-`sign` runs in the signer (queue `signer`), the only process that holds keys; the others run in workers. `sweep` rings
-them all, so that a lost message costs seconds.
+`sign` runs in the signer (queue `signer`), the only process that holds keys; the others run in workers. Beat rings them
+every few seconds, so that a lost message costs seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORK_SECONDS = 20.0
 Result = TypeVar("Result")
 
 
-@shared_task(name=SIGN, queue="signer", ignore_result=True)
+@shared_task(name=SIGN, ignore_result=True)
 def sign() -> None:
     """Sign, send and sequence until nothing is due, for 20 seconds at most."""
     keys = bootstrap.keyring()
@@ -55,12 +55,6 @@ def anchor() -> None:
     for deployment in Deployment.objects.filter(active=True, halted="").order_by("-pk")[:1]:
         if _guarded("anchor", lambda: anchoring.anchor_due(deployment, timezone.now())) is not None:  # noqa: B023
             ring(SIGN)
-
-
-@shared_task(name="provenance.tasks.sweep", ignore_result=True)
-def sweep() -> None:
-    """Ring every doorbell of chain and log."""
-    ring(SIGN, FOLLOW, ANCHOR)
 
 
 def sign_once(keys: KeyRing, now: dt.datetime) -> int:

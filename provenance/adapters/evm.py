@@ -22,6 +22,7 @@ from provenance.ports import At, Call, CallRefused, ChainDown, ChainRefusal, Eve
 
 DEFAULT_TIMEOUT = 10.0
 CONTRACTS = ("DatasetRegistry", "Market", "EvidenceAnchor")
+BATCH = 50
 LOG_SPAN = 2_000
 """Blocks per `eth_getLogs`: public nodes refuse more."""
 
@@ -87,7 +88,13 @@ class EvmChain:
 
     def headers(self, numbers: Sequence[int]) -> list[Header]:
         """See Chain."""
-        return [self.header(number) for number in numbers]
+        if self._checked_at is None:
+            self.check()
+        return [
+            header
+            for first in range(0, len(numbers), BATCH)
+            for header in self._headers(numbers[first : first + BATCH])
+        ]
 
     def logs(self, block_hash: str) -> list[EventLog]:
         """See Chain."""
@@ -194,6 +201,19 @@ class EvmChain:
     def request(self, method: str, *params: object) -> Any:
         """Send any other request; development chains have some of their own. Raises as every request does."""
         return self._ask(method, list(params))
+
+    def _headers(self, numbers: Sequence[int]) -> list[Header]:
+        questions = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        answers = self._reached(lambda: self._provider.make_batch_request(questions))  # type: ignore[arg-type]
+        if not isinstance(answers, Sequence) or len(answers) != len(numbers):
+            return [self.header(number) for number in numbers]  # a node that does not take batches
+        found: list[Header] = []
+        for number, answer in zip(numbers, answers, strict=True):
+            block = answer.get("result")
+            if block is None or int(block["number"], 16) != number:
+                raise ChainRefusal("chain.no_block", "The chain has no such block.", actual=number)
+            found.append(_header(block))
+        return found
 
     def _receipt_fault(self, raw: Mapping[str, Any], tx: str) -> str | None:
         if raw["transactionHash"].lower() != tx:
