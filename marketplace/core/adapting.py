@@ -8,7 +8,10 @@ from marketplace.core.money import check_bps, percent
 from marketplace.core.presets import preset
 from marketplace.core.terms import Rate, Terms, TermsRefusal, Use
 
-RATE_SENTENCE = "Use is reported for every quarter and paid at the rate in the machine-readable fields, beyond the allowance stated there. "
+RATE_SENTENCE = (
+    "Use is reported for every quarter and paid at the rate in the machine-readable fields, "
+    "beyond the allowance stated there. "
+)
 
 
 def adapted(key: str, *, derive_bps: int | None = None, rate: Rate | None = None) -> Terms:
