@@ -1,0 +1,271 @@
+"""`/datasets`: search, and one dataset. These are the hottest reads: plain values in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from marketplace.api.me import AccountName
+from marketplace.api.money import Money, Units, money
+from marketplace.api.names import id_of
+from marketplace.api.pages import Page, PageQuery, page_of
+from marketplace.api.resource import Resource
+from marketplace.api.schema import operation
+from marketplace.api.terms import Kind, UseName, Visibility
+from marketplace.models import Listing
+from marketplace.queries.actors import AccessRefusal
+from marketplace.queries.catalog import listing_at, search_listings
+from marketplace.queries.registered import (
+    LISTED_FIELDS,
+    document,
+    listing_values,
+    packages_of,
+    parents_of,
+    registered,
+)
+from provenance.content_queries import delivery_stopped
+from provenance.models import DatasetRecord
+
+PRICE_LIMIT = 2**63 - 1
+
+
+class DatasetQuery(PageQuery):
+    """Filters; each narrows the search. `max_price` in base units. `name` is `{account}/{dataset}` and stands alone."""
+
+    q: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    kind: Kind | None = None
+    use: UseName | None = None
+    max_price: Units | None = None
+    visibility: Visibility | None = None
+    language: Annotated[str, msgspec.Meta(max_length=35)] = ""
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class DatasetRow(msgspec.Struct):
+    """A dataset in a list. `price` is null when it is not for sale; bytes and records are of the newest version."""
+
+    id: str
+    caip: str
+    name: str
+    title: str
+    creator: str
+    kind: str
+    visibility: str
+    state: Literal["listed", "unlisted", "delisted", "withheld"]
+    languages: list[str]
+    uses: list[str]
+    files: int
+    bytes: int
+    records: int
+    version: int
+    price: Money | None
+    created: datetime
+
+
+class Edge(msgspec.Struct):
+    """`child` owes `parent` this share (basis points) of what it earns; `license` permitted it, if one was needed."""
+
+    child: str
+    parent: str
+    bps: int
+    license: str | None
+
+
+class Package(msgspec.Struct):
+    """How the bytes of a version are stored: digest of the package document, and root CID of what is stored."""
+
+    package: int
+    kind: str
+    digest: str
+    root: str | None
+    tx: str
+
+
+class Registration(msgspec.Struct):
+    """Where a dataset came into being on chain."""
+
+    tx: str
+    block: int
+    block_hash: str
+    time: datetime
+    final: bool
+
+
+class Stopped(msgspec.Struct):
+    """Why the bytes are no longer delivered."""
+
+    act: Literal["withheld", "erased"]
+    reason: str
+
+
+class Dataset(msgspec.Struct):
+    """A dataset. `checked` is false for one that was registered on chain and never passed this register's copy check.
+
+    `offer` is the digest of the current offer, `account` null where nobody here owns it.
+    """
+
+    id: str
+    caip: str
+    name: str | None
+    account: AccountName | None
+    title: str
+    creator: str
+    description: str
+    kind: str
+    visibility: str
+    state: Literal["listed", "unlisted", "delisted", "withheld"]
+    reason: str | None
+    checked: bool
+    languages: list[str]
+    uses: list[str]
+    files: int
+    bytes: int
+    records: int
+    version: int
+    price: Money | None
+    offer: str | None
+    owner: str
+    derive_bps: int
+    open_derive: bool
+    splits: str | None
+    manifest: str
+    package: Package | None
+    parents: list[Edge]
+    tx: str
+    registered: Registration
+    delivery_stopped: Stopped | None
+    created: datetime
+    changed: datetime
+
+
+class DatasetsResource(Resource):
+    acts = {"GET": None}
+
+    @operation("Search what is listed", answer=Page[DatasetRow], query=DatasetQuery)
+    def get(self, request: Request) -> HttpResponse:
+        query = self.query(DatasetQuery)
+        if query.name:
+            return self.answer(Page(_named(query.name), None), public=True)
+        found = search_listings(
+            query.q,
+            kind=query.kind or "",
+            uses=[query.use] if query.use else [],
+            max_price=None if query.max_price is None else min(int(query.max_price), PRICE_LIMIT),
+            visibility=query.visibility or "",
+            language=query.language,
+        )
+        rows = found.select_related(None).values(*LISTED_FIELDS)
+        page = page_of(rows, order=("-created", "dataset"), query=query, request=self.http, show=_rows)
+        return self.answer(page, public=True)
+
+
+class DatasetResource(Resource):
+    acts = {"GET": None}
+
+    @operation("A dataset", answer=Dataset)
+    def get(self, request: Request, dataset: str) -> HttpResponse:
+        record = registered(dataset)
+        return self.answer(shown_dataset(record, listing_values(dataset)), public=True)
+
+
+def shown_dataset(record: DatasetRecord, listing: Mapping[str, Any] | None) -> Dataset:
+    """Return a dataset as anybody sees it, with or without a listing of this register."""
+    caip = record.caip
+    packages = packages_of(record, record.versions)
+    stopped = delivery_stopped(caip, record.versions)
+    return Dataset(
+        id=record.slug,
+        caip=caip,
+        **(_unlisted(record) if listing is None else _listed(listing)),
+        owner=record.deployment.account_caip(record.owner),
+        derive_bps=record.derive_bps,
+        open_derive=record.open_derive,
+        splits=record.splits or None,
+        manifest=record.manifest,
+        package=shown_package(packages[0]) if packages else None,
+        parents=[shown_edge(record, edge) for edge in parents_of(record)],
+        tx=record.tx,
+        registered=Registration(record.tx, record.block_number, record.block_hash, record.registered_at, record.final),
+        delivery_stopped=None if stopped is None else Stopped(stopped.act, stopped.reason),  # type: ignore[arg-type]
+    )
+
+
+def shown_package(package: Any) -> Package:
+    """Return a package record with the root that its document names."""
+    found = document(package.digest)
+    root = None if found is None else str(found["root"])
+    return Package(package.package, package.kind, package.digest, root, package.tx)
+
+
+def shown_edge(record: DatasetRecord, edge: Any) -> Edge:
+    """Return an edge of the lineage by ids."""
+    deployment = record.deployment
+    held = id_of(deployment.license_caip(edge.license)) if edge.license else None
+    return Edge(id_of(deployment.dataset_caip(edge.child)), id_of(deployment.dataset_caip(edge.parent)), edge.bps, held)
+
+
+def _named(name: str) -> list[DatasetRow]:
+    account, _, slug = name.partition("/")
+    try:
+        listing = listing_at(account, slug).listing
+    except AccessRefusal:
+        return []
+    return _rows(Listing.objects.filter(pk=listing.pk).values(*LISTED_FIELDS))
+
+
+def _rows(rows: Iterable[Mapping[str, Any]]) -> list[DatasetRow]:
+    return [
+        DatasetRow(
+            id_of(row["dataset"]), row["dataset"], f"{row['account__slug']}/{row['slug']}", row["title"], row["creator"],
+            row["kind"], row["visibility"], row["state"], row["languages"], row["uses"], row["files"], row["bytes"],
+            row["records"], row["version"], _price(row), row["created"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _price(row: Mapping[str, Any]) -> Money | None:
+    return None if row["offer__price"] is None else money(row["offer__price"], row["offer__token"])
+
+
+def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    same = (
+        "title", "creator", "description", "kind", "visibility", "state", "languages", "uses", "files", "bytes",
+        "records", "version", "created", "changed",
+    )  # fmt: skip
+    return {
+        **{name: row[name] for name in same},
+        "name": f"{row['account__slug']}/{row['slug']}",
+        "account": AccountName(row["account__slug"], row["account__display_name"]),
+        "reason": row["reason"] or None,
+        "checked": True,
+        "price": _price(row),
+        "offer": row["offer_id"],
+    }
+
+
+def _unlisted(record: DatasetRecord) -> dict[str, Any]:
+    manifest = document(record.manifest) or {}
+    totals = manifest.get("totals") or {}
+    return {
+        "title": str(manifest.get("title") or f"Dataset {record.token}"),
+        **{name: str(manifest.get(name, "")) for name in ("creator", "description", "kind", "visibility")},
+        **{name: int(totals.get(name, 0)) for name in ("files", "bytes", "records")},
+        "languages": list(manifest.get("languages") or ()),
+        "uses": [],
+        "state": "unlisted",
+        "reason": None,
+        "checked": False,
+        "name": None,
+        "account": None,
+        "version": record.versions,
+        "price": None,
+        "offer": None,
+        "created": record.registered_at,
+        "changed": record.registered_at,
+    }

@@ -1,0 +1,80 @@
+"""Datasets as chain, documents and listing know them together, read with few queries and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marketplace.models import Listing
+from provenance.core.canonical import parse_canonical
+from provenance.models import DatasetRecord, Document, PackageRecord, ParentEdge, VersionRecord
+from provenance.queries import ancestor_edges, dataset_by_caip
+
+LISTED_FIELDS = (
+    "dataset", "slug", "state", "title", "creator", "kind", "visibility", "languages", "uses", "files", "bytes",
+    "records", "version", "created", "account__slug", "offer__price", "offer__token",
+)  # fmt: skip
+DETAIL_FIELDS = (*LISTED_FIELDS, "reason", "description", "changed", "account__display_name", "offer_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Relatives:
+    """The lineage around a dataset: every distinct edge above it, its direct children, and titles by CAIP-19."""
+
+    ancestors: tuple[ParentEdge, ...]
+    children: tuple[ParentEdge, ...]
+    titles: Mapping[str, str]
+
+
+def registered(dataset: str) -> DatasetRecord:
+    """Return the registry's record of a dataset (CAIP-19). Raises QueryRefusal `dataset.unknown`."""
+    return dataset_by_caip(dataset)
+
+
+def listing_values(dataset: str) -> dict[str, Any] | None:
+    """Return `DETAIL_FIELDS` of a dataset's listing, or None: registered on chain is not listed."""
+    return Listing.objects.filter(pk=dataset).values(*DETAIL_FIELDS).first()
+
+
+def document(digest: str) -> dict[str, Any] | None:
+    """Return a public document as a JSON object, or None when it is not known here."""
+    row = Document.objects.filter(pk=digest, public=True).first() if digest else None
+    value = None if row is None else parse_canonical(row.content)
+    return value if isinstance(value, dict) else None
+
+
+def version_of(record: DatasetRecord, number: int) -> VersionRecord | None:
+    """Return a published version of a dataset, or None."""
+    return record.version_records.filter(version=number).first()
+
+
+def packages_of(record: DatasetRecord, version: int) -> list[PackageRecord]:
+    """Return the packages of a version, newest first."""
+    return list(record.package_records.filter(version=version).order_by("-package"))
+
+
+def parents_of(record: DatasetRecord) -> list[ParentEdge]:
+    """Return the edges to a dataset's direct parents, by number."""
+    return list(ParentEdge.objects.filter(deployment_id=record.deployment_id, child=record.token).order_by("parent"))
+
+
+def relatives_of(record: DatasetRecord, *, children: int) -> Relatives:
+    """Return everything above a dataset, and up to `children` datasets built directly from it."""
+    above = tuple(ancestor_edges(record))
+    below = tuple(
+        ParentEdge.objects.filter(deployment_id=record.deployment_id, parent=record.token).order_by("child")[:children]
+    )
+    numbers = {record.token, *(edge.parent for edge in above), *(edge.child for edge in below)}
+    return Relatives(above, below, titles_of(record.deployment.dataset_caip(number) for number in numbers))
+
+
+def titles_of(datasets: Iterable[str]) -> dict[str, str]:
+    """Return the titles of the listed ones among some datasets (CAIP-19)."""
+    return dict(Listing.objects.filter(pk__in=list(datasets)).values_list("dataset", "title"))
+
+
+def trail_subjects(record: DatasetRecord) -> list[str]:
+    """Return the log's subjects of a dataset: itself, and its versions' content from before their registration."""
+    manifests = record.version_records.values_list("manifest", flat=True)
+    return [record.caip, *(f"sha256:{manifest}" for manifest in manifests)]
