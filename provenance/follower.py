@@ -85,6 +85,27 @@ def confirm_reorg(deployment: Deployment, chain: Chain, now: dt.datetime, *, by:
     )
 
 
+def adopt_restored(deployment: Deployment, chain: Chain, now: dt.datetime) -> Followed:
+    """Go back to what a development chain still has after it came back from an older state, even past finality.
+
+    The lanes send their stored bytes again and the facts come back; what the log said of them is retracted until then.
+    Nothing is done when the chain has everything that was applied. Only `confirm_reorg --restored` calls this, and only
+    for a development chain: no other chain forgets blocks that it called final.
+    """
+    deployment.refresh_from_db()
+    position = position_of(deployment)
+    head = chain.header("latest").number
+    keep = max(min(head, position.applied), deployment.first_block - 1)
+    while keep >= deployment.first_block and _local_hash(deployment, keep) != _hash_at(chain, keep):
+        keep -= 1
+    rewound = 0
+    if keep < position.applied:
+        rewound = _rewind(deployment, core.Rewind(keep, past_finality=keep < position.finalized))
+    Deployment.objects.filter(pk=deployment.pk).update(halted="")
+    done = follow(deployment, chain, now)
+    return replace(done, rewound=done.rewound + rewound)
+
+
 def position_of(deployment: Deployment) -> core.Position:
     """Return where the follower of a deployment stands."""
     base = deployment.first_block - 1

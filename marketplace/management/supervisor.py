@@ -76,6 +76,7 @@ class Supervisor:
             self._start_store()
             call_command("migrate", interactive=False, verbosity=0)
             self._manage("deploy_contracts")
+            self._adopt_chain()
             for name, command in self._programs().items():
                 self._keep(name, command)
             if self.anvil:
@@ -118,6 +119,7 @@ class Supervisor:
             else:
                 self.say("The development chain ended; it is started again from its last saved state.")
                 self._start_chain()
+                self._adopt_chain()
         if self.kubo and not self.kubo.process.is_running():
             self.say("The Kubo node ended; it is started again.")
             self._start_store()
@@ -143,6 +145,11 @@ class Supervisor:
         port = int(self.anvil.url.rsplit(":", 1)[1]) if self.anvil else self._stored_port("chain")
         self.anvil = start_anvil(log=self._log("chain"), state_file=self.var / "chain" / "state.json", port=port)
         self._set("CADASTRE_RPC_URL", self.anvil.url)
+
+    def _adopt_chain(self) -> None:
+        """Let the rows go back to what a chain that was killed still has; its last second may be missing."""
+        if self.anvil:
+            self._manage("confirm_reorg", "--restored")
 
     def _start_store(self) -> None:
         if settings.CADASTRE_STORE != "kubo" or (self.kubo is None and "CADASTRE_KUBO_API" in os.environ):

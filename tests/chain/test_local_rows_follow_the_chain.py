@@ -378,6 +378,38 @@ def test_a_reorg_past_finality_halts_until_somebody_has_looked_and_is_retracted_
     assert kinds == ["dataset.registered", "version.published", "package.made"]
 
 
+def test_a_development_chain_that_came_back_from_an_older_state_is_adopted_and_caught_up_with(
+    register: Register, ring: SeedKeyRing, settings: Settings
+) -> None:
+    settings.CADASTRE_LOG_ORIGIN = "register.example/log"
+    register.register(BEN)
+    register.finalize()
+    snapshot = register.world.development.snapshot()
+    register.register(ADA)
+    register.finalize()
+    sequence_due(ring, register.now)
+    register.world.development.restore(snapshot)
+    assert register.follow().halted
+    assert DatasetRecord.objects.count() == 2
+    call_command("confirm_reorg", restored=True)
+    assert DatasetRecord.objects.count() == 1
+    assert register.deployment.halted == ""
+    register.mint.work(register.now)
+    register.finalize()
+    assert DatasetRecord.objects.filter(final=True).count() == 2
+    call_command("confirm_reorg", restored=True)
+    sequence_due(ring, register.now)
+    kinds = list(LogEntry.objects.order_by("index").values_list("type", flat=True))
+    assert kinds.count("dataset.registered") == 3
+    assert kinds.count("fact.retracted") == 3
+
+
+def test_confirming_needs_to_know_what_and_who(register: Register) -> None:
+    for words in ((), ("99",), (str(register.deployment.pk),), (str(register.deployment.pk), "--by=Dora")):
+        with pytest.raises(CommandError):
+            call_command("confirm_reorg", *words)
+
+
 def test_facts_that_were_not_sequenced_yet_are_withdrawn_by_a_deep_reorg(register: Register) -> None:
     register.world.development.mine(2)
     register.register(ADA)
