@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from marketplace.models import LicenseRow, Listing, SettlementRow
-from marketplace.queries.orders import certificate_of, public_license
+from marketplace.queries.orders import certificate_of
 from marketplace.web.explore import with_manifests
 from marketplace.web.ids import license_caip, slug_of_caip
 from marketplace.web.negotiation import wants_json
@@ -111,7 +111,7 @@ def license_page(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         "web/license_public.html",
         {
-            "license": public_license(caip),
+            "license": found,
             "id": slug,
             "listing": listing,
             "dataset": slug_of_caip(found.dataset),

@@ -9,10 +9,9 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from marketplace.limits import take
-from marketplace.models import Listing
 from marketplace.web.ids import slug_of_caip
 from provenance.core.refusal import Refusal
-from provenance.similarity import LookUp, look_up, look_up_digest
+from provenance.look_up import look_up_digest, look_up_file
 
 FILE_LIMIT = 64 * 1_048_576
 A_MINUTE = 30
@@ -28,14 +27,10 @@ def look_up_page(request: HttpRequest) -> HttpResponse:
     if upload is not None or DIGEST.fullmatch(digest):
         try:
             take(f"look-up:{request.META['REMOTE_ADDR']}", limit=A_MINUTE, seconds=60, now=timezone.now())
-            found = look_up(upload, now=timezone.now()) if upload is not None else look_up_digest(digest, now=timezone.now())
-            context |= {"found": found, "rows": _rows(found), "name": upload.name if upload else context["name"]}
+            found = look_up_file(upload, now=timezone.now()) if upload is not None else look_up_digest(digest, now=timezone.now())
+            context |= {"found": found, "rows": [(slug_of_caip(each.dataset), each) for each in found.found], "name": upload.name if upload else context["name"]}
         except Refusal as refusal:
             context["refusal"] = refusal
             status = 429 if refusal.code == "limit.rate" else 400
     return render(request, "web/look_up.html", context, status=status)
 
-
-def _rows(found: LookUp) -> list[tuple[str, Listing | None]]:
-    listings = {listing.dataset: listing for listing in Listing.objects.filter(pk__in=found.datasets)}
-    return [(slug_of_caip(caip), listings.get(caip)) for caip in found.datasets]
