@@ -50,7 +50,7 @@ def sweep_content() -> None:
     """Find what no message told of, and end what nobody came back to."""
     now = timezone.now()
     _guarded("expire abandoned uploads", lambda: uploads.expire_abandoned(now=now))
-    _guarded("compact the index", lambda: similarity.compact_due(now=now))
+    _guarded("compact the index", similarity.compact_due)
     work()
 
 

@@ -5,7 +5,7 @@ For every file, in any worker, safe twice and twice at once (`inspect_due`):
 1. A thread reads the file once, in pieces of 1 MiB: every piece goes to SHA-256, to the scanner and, for open data,
    into the UnixFS hasher. What a client hashed before sending is compared.
 2. Meanwhile the fingerprint is made from the same bytes, which the system still holds in memory, and kept in parts.
-3. Then a limited process makes the preview: decoders for that are many, and files are hostile.
+3. Then the preview; of Parquet and Arrow in a limited process, since a few hundred bytes of them can ask for gigabytes.
 4. Whatever is finished is kept in the row, so that a killed worker's successor goes on instead of starting again.
 
 A file in which the scanner finds something is quarantined here, long before anything is pinned. Sealed data is sealed
@@ -15,7 +15,6 @@ plaintext must not reach the store. Memory is a few pieces, whatever the size of
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import secrets
@@ -49,6 +48,7 @@ PREVIEW_SECONDS = 20
 
 _INSPECTABLE = (SubmissionState.UPLOADING, SubmissionState.CHECKING)
 _LINES = "application/jsonl"
+COLUMNAR = frozenset({"application/vnd.apache.parquet", "application/vnd.apache.arrow.file"})
 
 
 class IngestRefusal(Refusal):
@@ -117,9 +117,7 @@ def inspect_file(file: SubmittedFile, *, clock: Clock, scanner: Scanner) -> bool
     return True
 
 
-def read_once(
-    path: Path, name: str, *, scanner: Scanner, with_dag: bool, progress: Callable[[int], None]
-) -> Reading:
+def read_once(path: Path, name: str, *, scanner: Scanner, with_dag: bool, progress: Callable[[int], None]) -> Reading:
     """Do step 1 for one file. `progress` is told the bytes read so far and may raise to stop."""
     digest, scan, hasher = hashlib.sha256(), scanner.scan(name), FileHasher() if with_dag else None
     done = lines = 0
@@ -268,7 +266,7 @@ def _make_preview(lease: Lease, media: Media, kind: Kind) -> None:
     media_type = _media_type(media, kind)
     try:
         preview = _preview(file, kind, media_type)
-    except FingerprintRefusal as refusal:
+    except (FingerprintRefusal, previews.PreviewRefusal) as refusal:
         # A file that cannot be shown can still be sold; its page says so.
         preview = {"kind": str(kind), "unavailable": str(refusal)}
     if media.label:
@@ -278,30 +276,26 @@ def _make_preview(lease: Lease, media: Media, kind: Kind) -> None:
 
 def _preview(file: SubmittedFile, kind: Kind, media_type: str) -> dict[str, object] | None:
     limits = content_limits()
-    match kind:
-        case Kind.IMAGE:
-            made = _limited(file, "thumbnail", limits.thumbnail_pixels)
-            target = preview_dir() / f"{file.id}.webp"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(base64.b64decode(str(made.pop("webp"))))
-            return {"kind": "image", "image": True, **made}
-        case Kind.TABLE:
-            return {"kind": "table", **_limited(file, "first_rows", media_type, limits.preview_rows)}
-        case Kind.TEXT:
-            return {"kind": "text", **_limited(file, "first_lines", media_type, limits.preview_rows)}
-        case Kind.FILE:
-            return None
-
-
-def _limited(file: SubmittedFile, name: str, *arguments: str | int) -> dict[str, object]:
     with scratch_path(file).open("rb") as stream:
-        made: dict[str, object] = json.loads(
-            run_limited(
-                f"provenance.previews:{name}", arguments, stream=stream, memory_bytes=PREVIEW_MEMORY,
-                cpu_seconds=PREVIEW_SECONDS,
-            )
-        )  # fmt: skip
-    return made
+        match kind:
+            case Kind.IMAGE:
+                webp, width, height = previews.thumbnail(stream, limits.thumbnail_pixels)
+                target = preview_dir() / f"{file.id}.webp"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(webp)
+                return {"kind": "image", "image": True, "width": width, "height": height}
+            case Kind.TABLE if media_type in COLUMNAR:
+                made = run_limited(
+                    "provenance.previews:first_columnar_rows", [media_type, limits.preview_rows], stream=stream,
+                    memory_bytes=PREVIEW_MEMORY, cpu_seconds=PREVIEW_SECONDS,
+                )  # fmt: skip
+                return {"kind": "table", **json.loads(made)}
+            case Kind.TABLE:
+                return {"kind": "table", **previews.first_rows(stream, media_type, limits.preview_rows)}
+            case Kind.TEXT:
+                return {"kind": "text", **previews.first_lines(stream, media_type, limits.preview_rows)}
+            case Kind.FILE:
+                return None
 
 
 def _end(lease: Lease, state: FileState, refusal: Refusal) -> None:

@@ -159,9 +159,7 @@ def _store(lease: Lease, store: ContentStore, recipient: str | None) -> None:
 def _content_key(submission: Submission) -> ContentKey | None:
     if submission.visibility == "open":
         return None
-    return ContentKey.objects.get(
-        submission=submission, package_number=submission.package_number, state=KeyState.MADE
-    )
+    return ContentKey.objects.get(submission=submission, package_number=submission.package_number, state=KeyState.MADE)
 
 
 def _recipient(submission: Submission) -> str | None:

@@ -1,18 +1,17 @@
 """Small looks into files: a thumbnail, first rows, first lines.
 
-Every function reads hostile bytes: run it limited (`fingerprints.sandbox`), which is why it takes an open file and
-answers in JSON. A preview holds nothing but what is visible: pictures are decoded and encoded anew, so that places,
-names and serial numbers in EXIF stay behind; cells and lines are cut.
+Every function reads hostile bytes. What a few hundred bytes can make ask for gigabytes runs limited
+(`fingerprints.sandbox`) and therefore answers in JSON. A preview holds nothing but what is visible: pictures are
+decoded and encoded anew, so that places, names and serial numbers in EXIF stay behind; cells and lines are cut.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import warnings
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 from PIL import Image, ImageOps
@@ -52,58 +51,74 @@ def image_size(path: Path | str, *, pixels: int) -> tuple[int, int]:
     return width, height
 
 
-def thumbnail(stream: BinaryIO, edge: int) -> bytes:
-    """Return {"webp": base64, "width", "height"}: a WebP of at most `edge` pixels, and the picture's own size."""
-    Image.MAX_IMAGE_PIXELS = None
-    with Image.open(stream) as image:
-        width, height = image.size
-        image.draft("RGB", (edge, edge))
-        upright = ImageOps.exif_transpose(image)
-        upright.thumbnail((edge, edge))
-        target = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
+def thumbnail(stream: BinaryIO, edge: int) -> tuple[bytes, int, int]:
+    """Return a WebP of at most `edge` pixels on its longer side, with the picture's own width and height.
+
+    Raises PreviewRefusal. Whoever calls has checked `image_size`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(stream) as image:
+                width, height = image.size
+                return _small(image, edge), width, height
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        raise PreviewRefusal("image.broken", "The picture cannot be shown.", actual=type(error).__name__) from error
+
+
+def first_rows(stream: BinaryIO, media_type: str, rows: int) -> dict[str, Any]:
+    """Return {"columns": [{"name", "type"}], "rows": [[text or null]]} of a delimited text's first `rows` rows.
+
+    Raises PreviewRefusal.
+    """
+    head = stream.read(_HEAD_BYTES)
+    if len(head) == _HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1] or head
+    separator = "\t" if media_type == "text/tab-separated-values" else _separator(head)
+    try:
+        frame = pl.read_csv(
+            head, n_rows=rows, separator=separator, encoding="utf8-lossy", ignore_errors=True,
+            truncate_ragged_lines=True, try_parse_dates=True,
+        )  # fmt: skip
+    except pl.exceptions.PolarsError as error:
+        raise PreviewRefusal("table.unreadable", "The table cannot be shown.", actual=type(error).__name__) from error
+    return _shown_frame(frame)
+
+
+def first_columnar_rows(stream: BinaryIO, media_type: str, rows: int) -> bytes:
+    """Return what `first_rows` does, as JSON, for Parquet and Arrow. Run it limited."""
+    # Polars reads the first rows of a path, and all of a stream.
+    path = f"/proc/self/fd/{stream.fileno()}"
+    scanned = pl.scan_parquet(path) if media_type == "application/vnd.apache.parquet" else pl.scan_ipc(path)
+    return json.dumps(_shown_frame(scanned.head(rows).collect())).encode()
+
+
+def first_lines(stream: BinaryIO, media_type: str, lines: int) -> dict[str, Any]:
+    """Return {"lines": [text]} of a text's first `lines` lines, read from its first 256 KiB."""
+    text = stream.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
+    show = _record if media_type == "application/jsonl" else _line
+    return {"lines": [show(line) for line in text.splitlines()[:lines]]}
+
+
+def _small(image: Image.Image, edge: int) -> bytes:
+    image.draft("RGB", (edge, edge))
+    upright = ImageOps.exif_transpose(image)
+    upright.thumbnail((edge, edge))
+    see_through = "A" in upright.getbands() or "transparency" in upright.info
     out = io.BytesIO()
-    target.save(out, "WEBP", quality=80, method=4, exif=b"", icc_profile=b"", xmp=b"")
-    webp = base64.b64encode(out.getvalue()).decode()
-    return json.dumps({"webp": webp, "width": width, "height": height}).encode()
+    upright.convert("RGBA" if see_through else "RGB").save(
+        out, "WEBP", quality=80, method=4, exif=b"", icc_profile=b"", xmp=b""
+    )
+    return out.getvalue()
 
 
-def first_rows(stream: BinaryIO, media_type: str, rows: int) -> bytes:
-    """Return {"columns": [{"name", "type"}], "rows": [[text or null]]} of a table's first `rows` rows."""
-    match media_type:
-        case "application/vnd.apache.parquet":
-            frame = pl.scan_parquet(_path(stream)).head(rows).collect()
-        case "application/vnd.apache.arrow.file":
-            frame = pl.scan_ipc(_path(stream)).head(rows).collect()
-        case _:
-            frame = _csv_head(stream, media_type, rows)
+def _shown_frame(frame: pl.DataFrame) -> dict[str, Any]:
     frame = frame[:, :COLUMNS]
     columns = [
         {"name": name[:CELL_CHARACTERS], "type": str(kind)}
         for name, kind in zip(frame.columns, frame.dtypes, strict=True)
     ]
-    return json.dumps({"columns": columns, "rows": [[_cell(value) for value in row] for row in frame.rows()]}).encode()
-
-
-def first_lines(stream: BinaryIO, media_type: str, lines: int) -> bytes:
-    """Return {"lines": [text]} of a text's first `lines` lines, read from its first 256 KiB."""
-    text = stream.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
-    show = _record if media_type == "application/jsonl" else _line
-    return json.dumps({"lines": [show(line) for line in text.splitlines()[:lines]]}).encode()
-
-
-def _path(stream: BinaryIO) -> str:
-    # Polars reads the first rows of a path and all of a stream.
-    return f"/proc/self/fd/{stream.fileno()}"
-
-
-def _csv_head(stream: BinaryIO, media_type: str, rows: int) -> pl.DataFrame:
-    head = stream.read(_HEAD_BYTES)
-    if len(head) == _HEAD_BYTES:
-        head = head[: head.rfind(b"\n") + 1] or head
-    separator = "\t" if media_type == "text/tab-separated-values" else _separator(head)
-    return pl.read_csv(
-        head, n_rows=rows, separator=separator, ignore_errors=True, truncate_ragged_lines=True, try_parse_dates=True
-    )
+    return {"columns": columns, "rows": [[_cell(value) for value in row] for row in frame.rows()]}
 
 
 def _separator(head: bytes) -> str:

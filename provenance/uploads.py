@@ -25,6 +25,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
+from provenance import registered_index
 from provenance.core.refusal import Figure, Refusal
 from provenance.limits import content_limits, free_bytes, scratch_dir
 from provenance.models import FileState, Submission, SubmissionState, SubmittedFile, UploadQuota
@@ -203,6 +204,7 @@ def end_submission(submission: Submission, *, to_state: SubmissionState, now: da
     with transaction.atomic():
         move(submission, from_state=SubmissionState(submission.state), to_state=to_state, now=now)
         # Released, not kept: who never publishes must not keep others from publishing.
+        registered_index.remove(submission)
         submission.fingerprints.all().delete()
         for file in submission.files.exclude(scratch=""):
             file.submission = submission

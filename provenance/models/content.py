@@ -58,7 +58,8 @@ class Submission(models.Model):
     "attestation"}, the signatures as 0x texts; `stage`: name → {"state",
     "done", "total", "started", "ended", "rate"}; `refusal`: the problem members of the refusal that stopped it;
     `totals`: {"files", "bytes", "records"}. Bytes are plaintext bytes. `repackages`: for a new package, the
-    submission that the version came from.
+    submission that the version came from. `index_version`: what the gate compared with; `indexed`: the place in the
+    index, null while it is not in it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -83,8 +84,10 @@ class Submission(models.Model):
     stage = models.JSONField(default=dict)
     totals = models.JSONField(default=dict)
     index_version = models.BigIntegerField(null=True, default=None)
+    indexed = models.BigIntegerField(null=True, default=None)
     gate_result = models.CharField(max_length=8, blank=True, default="")
     gate_compared = models.BigIntegerField(default=0)
+    sketch_salt = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
     files_root = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
     manifest = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="", db_index=True)
     package = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
@@ -109,6 +112,7 @@ class Submission(models.Model):
             models.Index(fields=["party", "created"], name="submission_by_party"),  # the creator's list of drafts
             models.Index(fields=["state", "changed"], name="submission_due"),  # content_tasks.sweep_submissions
             models.Index(fields=["dataset", "version"], name="submission_by_version"),  # dataset pages, repackaging
+            models.Index(fields=["indexed"], name="submission_added_since"),  # registered_index.reconciled
         )
 
     def __str__(self) -> str:
@@ -218,8 +222,9 @@ class Review(models.TextChoices):
 class Match(models.Model):
     """What the copy check found between a submission and one other dataset (or submission in flight).
 
-    `share_bps` is the share of *this* submission's records of `kind` that match; `records`: list of
-    {"path", "record", "exact", "distance"} of the uploader's own records, at most 1,000, names for the uploader only; `files`: ids
+    `share_bps` is the share of *this* submission's words, images, rows or files (`kind`) that match, `covers_bps` the
+    share of the other's own; `exact`, `near` and `total` count these units. `records`: list of {"path", "record",
+    "part", "closeness", "distance"} of the uploader's own records, at most 1,000, names for the uploader only; `files`: ids
     of all files that hold one of them.
     The matched side is named by dataset and title, never by its files. `evidence`: {"source", "url", "kind", "note"}.
     """
@@ -237,6 +242,7 @@ class Match(models.Model):
     total = models.PositiveIntegerField(default=0)
     share_bps = models.PositiveIntegerField()
     threshold_bps = models.PositiveIntegerField()
+    covers_bps = models.PositiveIntegerField(default=0)
     stops = models.BooleanField()
     records = models.JSONField(default=list)
     files = models.JSONField(default=list)
@@ -261,8 +267,8 @@ class Match(models.Model):
 class FingerprintRow(models.Model):
     """Sketches of one file by one algorithm, as the fingerprint registry writes them, in parts of a few megabytes.
 
-    `index_version` is null until the gate reserves the submission; from then on every later submission is compared
-    with it. The segments on disk are made of these rows and can be made again.
+    Once the gate has reserved a submission (`Submission.indexed`), every later one is compared with these rows.
+    The segments on disk are made of them and can be made again.
     """
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="fingerprints")
@@ -275,25 +281,25 @@ class FingerprintRow(models.Model):
     part = models.PositiveIntegerField(default=0)
     records = models.BigIntegerField(default=0)
     payload = models.BinaryField()
-    index_version = models.BigIntegerField(null=True, default=None)
     created = models.DateTimeField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["file", "algorithm", "part"], name="one_sketch_per_part"),)
-        indexes = (
-            models.Index(fields=["index_version", "kind"], name="fingerprint_added_since"),  # similarity.rows_since
-            models.Index(fields=["dataset"], name="fingerprint_by_dataset"),  # erase, registration
-        )
+        indexes = (models.Index(fields=["dataset"], name="fingerprint_by_dataset"),)  # erase, registration
 
     def __str__(self) -> str:
         return f"{self.algorithm} of {self.records} records"
 
 
 class IndexState(models.Model):
-    """The version of the fingerprint index: one row, raised by compare-and-set with each reservation."""
+    """Where the fingerprint index stands: one row.
+
+    `version` is raised by compare-and-set with each reservation, `removals` with each one that is taken back.
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     version = models.BigIntegerField(default=0)
+    removals = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"index version {self.version}"
