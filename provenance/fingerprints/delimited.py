@@ -231,7 +231,8 @@ def _parse(
                 quote_char=quote,
                 schema=schema,
                 null_values=nothing,
-                truncate_ragged_lines=True,
+                extra_columns="ignore",
+                missing_columns="insert",
                 glob=False,
             )
         except pl.exceptions.NoDataError:

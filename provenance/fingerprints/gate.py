@@ -5,13 +5,14 @@
    images, rows or other files it covers. Of several ways to match a file (whole file, segments, excerpt; rows, columns)
    the one that covers most counts.
 3. A share above the threshold of its kind stops the listing, unless the uploader has answered for that dataset. Less
-   is shown and recorded. A kind that makes up less than a twentieth of the submission's bytes never stops it by itself: the
-   same license text lies in thousands of datasets.
+   is shown and recorded. A kind that makes up less than a twentieth of the submission's bytes never stops it by itself:
+   the same license text lies in thousands of datasets. Of images found in the review band, as many as chance explains
+   are not counted: 20 in a million pairs look that much alike, which is a fifth of a set only beside 10,000 others.
 4. The other direction, how much of *theirs* is covered, is shown beside it: a large set that contains a whole small one
    is shown as such, but only its own share decides, since it is its own listing that is asked for.
 5. Two copies ingested at once: a comparison holds for the version it was made against. Whoever reserves the next
-   version first wins; the other one is told (`require_current`), compares with what was added since (`recheck`), decides
-   again, and tries again:
+   version first wins; the other one is told (`require_current`), compares with what was added since (`recheck`),
+   decides again, and tries again:
 
        comparison = compare(index_at(version), files, exclude_owner=owner)
        loop:  result = decide(comparison, totals_of(files), answered=…)
@@ -35,6 +36,7 @@ from provenance.fingerprints.matches import Closeness, IndexedFile, Part, Record
 from provenance.fingerprints.search import WHOLE
 
 MOST_NAMED = 1000
+CHANCE_PER_MILLION = 20
 
 
 class Result(StrEnum):
@@ -47,7 +49,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Shares in basis points: a listing stops above them. `minor_bps`: the least share of bytes that makes a kind count."""
+    """Basis points. A listing stops above the share of a kind; below `minor_bps` of all bytes a kind does not count."""
 
     text_bps: int = 2_000
     image_bps: int = 2_000
@@ -100,8 +102,8 @@ class Comparison:
 class Finding:
     """One dataset and one kind. Units are words, images, rows or files of the submission.
 
-    `covers_bps` is the share of the dataset's own units that lie in the submission. `records` are at most 1,000 matches,
-    the closest first; `files` are all files of the submission that hold one.
+    `covers_bps` is the share of the dataset's own units that lie in the submission. `records` are at most 1,000
+    matches, the closest first; `files` are all files of the submission that hold one.
     """
 
     dataset: str
@@ -232,12 +234,13 @@ class _Tally:
     ) -> Finding:
         total = totals.get(kind, Total(0, 0))
         counts, records, files = self._counted()
-        covered = sum(counts)
+        their_total = comparison.their_units.get((dataset, kind), 0)
+        by_chance = total.units * their_total * CHANCE_PER_MILLION // 1_000_000 if kind is Kind.IMAGE else 0
+        covered = counts[Closeness.EXACT] + counts[Closeness.NEAR] + max(0, counts[Closeness.REVIEW] - by_chance)
         share = min(WHOLE, covered * WHOLE // total.units) if total.units else 0
         size = sum(each.size for each in totals.values())
         minor = total.size * WHOLE < thresholds.minor_bps * size
         limit = thresholds.of(kind)
-        their_total = comparison.their_units.get((dataset, kind), 0)
         return Finding(
             dataset=dataset,
             owner=self.owner,

@@ -1,8 +1,8 @@
 """Sorted keys: from 40 bits of a hash to the rows that have it, in 8 bytes an entry.
 
 An entry is `key << 24 | row`, and the entries of a segment are one sorted array, so a look-up is two binary searches
-and the rows of a key lie side by side, the earliest first. Two different hashes share 40 bits once in 10^12; whoever looks
-up checks what it finds against the rows themselves.
+and the rows of a key lie side by side, the earliest first. Two different hashes share 40 bits once in 10^12; whoever
+looks up checks what it finds against the rows themselves.
 """
 
 from __future__ import annotations

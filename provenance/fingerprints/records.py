@@ -9,9 +9,9 @@ A file's payload is its records one after the other. Each record opens with 12 b
 | 1 | TextSegment | ordinal u32, words u32, exact (16), signature (256 or none) |
 | 2 | TextDocument | segments u32, words u64, sketch |
 | 3 | ImageRecord | width u32, height u32, exact (16), full view, u8 trimmed?, trimmed view, u8 crops, crops |
-| 4 | TableRecord | rows u64, width u32, exact (16), row sketch, u32 columns, {u32 position, u8 telling, sketch} each |
+| 4 | TableRecord | rows u64, width u32, exact (16), row sketch, u8 count and sketches of unnumbered rows, columns |
 
-A sketch is limit u64, count u32, hashes u64 each. A view is u8 quality, 8 x PDQ (32), 8 x dHash (8); a crop is u8
+Columns are u32 count and, each, u32 position, u8 telling, sketch. A sketch is limit u64, count u32, hashes u64 each. A view is u8 quality, 8 x PDQ (32), 8 x dHash (8); a crop is u8
 quality, PDQ (32), dHash (8). `exact` is the XXH3 (128 bits)
 of the normalized record; all zero is none.
 """
@@ -184,7 +184,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableRecord:
-    """A table: a sketch of its rows and one of each column; `exact` covers the multiset of all rows."""
+    """A table: a sketch of its rows and one of each column; `exact` covers the multiset of all rows.
+
+    `unnumbered` are sketches of the rows without a running number, one for each column that may be one.
+    """
 
     TYPE: ClassVar[int] = 4
 
@@ -193,6 +196,7 @@ class TableRecord:
     width: int
     exact: bytes
     sketch: BottomK
+    unnumbered: tuple[BottomK, ...]
     columns: tuple[Column, ...]
 
     @property
@@ -207,13 +211,19 @@ class TableRecord:
 
     def body(self) -> bytes:
         columns = b"".join(_COLUMN.pack(c.position, c.telling) + c.sketch.to_bytes() for c in self.columns)
-        head = _TABLE.pack(self.rows, self.width, self.exact)
-        return head + self.sketch.to_bytes() + _COUNT.pack(len(self.columns)) + columns
+        head = _TABLE.pack(self.rows, self.width, self.exact) + self.sketch.to_bytes()
+        unnumbered = bytes([len(self.unnumbered)]) + b"".join(sketch.to_bytes() for sketch in self.unnumbered)
+        return head + unnumbered + _COUNT.pack(len(self.columns)) + columns
 
     @classmethod
     def parse(cls, tag: bytes, body: bytes) -> Self:
         rows, width, exact = _TABLE.unpack_from(body)
         sketch, at = BottomK.from_bytes(body, _TABLE.size)
+        unnumbered = []
+        at += 1
+        for _ in range(body[at - 1]):
+            rest, at = BottomK.from_bytes(body, at)
+            unnumbered.append(rest)
         (count,) = _COUNT.unpack_from(body, at)
         at += _COUNT.size
         columns = []
@@ -222,7 +232,7 @@ class TableRecord:
             values, at = BottomK.from_bytes(body, at + _COLUMN.size)
             columns.append(Column(position, bool(telling), values))
         _expect_end(body, at)
-        return cls(tag, rows, width, exact, sketch, tuple(columns))
+        return cls(tag, rows, width, exact, sketch, tuple(unnumbered), tuple(columns))
 
 
 RecordFingerprint = TextSegment | TextDocument | ImageRecord | TableRecord

@@ -101,6 +101,8 @@ def search_file(scope: Scope, file: IndexedFile) -> Iterator[RecordMatch]:
                     yield from _sketch(
                         scope, file, Part.ROWS, sketch=record.sketch, units=record.rows, exact=record.exact
                     )
+                    for unnumbered in record.unnumbered:
+                        yield from _sketch(scope, file, Part.ROWS, sketch=unnumbered, units=record.rows, exact=None)
                     yield from _columns(scope, file, record)
     yield from _whole_file(scope, file, 1 if file.kind is Kind.FILE else units)
 
@@ -236,7 +238,7 @@ def _image(scope: Scope, file: IndexedFile, record: ImageRecord) -> Iterator[Rec
                     continue
                 agree = np.bitwise_count(segment.columns["dhash"][rows].astype(np.uint64) ^ dhash) <= DHASH_BITS
                 same = (segment.columns["exact"][rows] == exact).all(axis=1)
-                close = same | (distances <= NEAR_BITS) | agree
+                close = same | agree
                 ranks = np.where(
                     same, Closeness.EXACT, np.where(distances <= NEAR_BITS, Closeness.NEAR, Closeness.REVIEW)
                 )

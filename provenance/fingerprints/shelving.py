@@ -6,7 +6,7 @@
 | segments | text segment with a signature | slots (32 x u64), words, exact (2 x u64) | 14 bands |
 | images | view of an image with quality 50 or more | hash (4 x u64), dhash, exact | none: buckets of the hash |
 | documents | text file | limit, kept, units, exact (zero) | the hashes of its sketch |
-| rows | table | limit, kept, units, exact | the hashes of its row sketch |
+| rows | table, and again without a running number | limit, kept, units, exact | the hashes of its row sketch |
 | columns | telling column of a table | limit, kept, units, exact (zero) | the hashes of its sketch |
 """
 
@@ -137,6 +137,8 @@ def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> Non
                     rows[IMAGES].add(file, record.ordinal, raw=raw, numbers={})
         case TableRecord():
             rows[ROWS].add_sketch(file, 0, sketch=record.sketch, units=record.rows, exact=record.exact)
+            for unnumbered in record.unnumbered:
+                rows[ROWS].add_sketch(file, 0, sketch=unnumbered, units=record.rows, exact=NO_EXACT)
             for column in record.columns:
                 if column.telling:
                     rows[COLUMNS].add_sketch(

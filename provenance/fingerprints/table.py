@@ -5,8 +5,10 @@
 3. `exact` is two commutative sums over all rows: equal tables have equal sums in any order, in any format.
 4. The rows get a bottom-k sketch (k from 1,024, growing with the table), each of the first 1,024 columns one of 256.
    With one column dropped no row is left as it was; the other columns are.
-5. A column is *telling* if its values say where it comes from: at least 64 distinct ones, no dates, and no numbers
-   that fill a quarter of the grid they lie on (ages, years, ratings, running numbers), since those of any two tables coincide.
+5. Writing a table with a running number is so common that rows are sketched without one, too: a column of whole numbers
+   of which hardly any is there twice. At most three such columns are left out, one at a time.
+6. A column is *telling* if its values say where it comes from: at least 64 distinct ones, no dates, and no numbers
+   that fill a quarter of the grid they lie on (ages, years, ratings, running numbers): those of two tables coincide.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ VALUES = Size(floor=256, ceiling=256)
 TELLING_DISTINCT = 64
 TELLING_SHARE = 4
 FINEST_GRID = 2
+MOST_NUMBERED = 3
+LEAST_NUMBERED = 16
+RUNNING_TENTHS = 8
 
 _FULL = 64
 
@@ -39,6 +44,7 @@ ALGORITHM = Algorithm(
     (
         ("columns", MOST_SKETCHED),
         ("rows", "bottom-k 1024/below 2^56/65536"),
+        ("running", f"{MOST_NUMBERED} at most, {RUNNING_TENTHS}/10 distinct, from {LEAST_NUMBERED} rows"),
         ("seed", SEED),
         ("telling", f"{TELLING_DISTINCT} distinct, below 1/{TELLING_SHARE} of a grid of 10^-{FINEST_GRID}, no dates"),
         ("values", "bottom-k 256"),
@@ -103,10 +109,27 @@ class _ColumnSketcher:
 
 
 @dataclass(slots=True)
+class _WithoutNumber:
+    """The rows of a table without one column of whole numbers."""
+
+    position: int
+    sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(ROWS))
+
+    def add(self, total: U64, columns: list[Cells]) -> None:
+        rest = total - columns[self.position].hashes
+        self.sketch.add(mix(rest[rest != 0] ^ _ROW))
+
+    def finish(self, column: Column, rows: int) -> BottomK | None:
+        """Return the sketch, or None if the column holds too many numbers twice to be a running one."""
+        return self.sketch.finish() if column.sketch.distinct * 10 >= rows * RUNNING_TENTHS else None
+
+
+@dataclass(slots=True)
 class TableSketcher:
     """Takes the cells of a table, piece after piece."""
 
     _rows: int = 0
+    _without: list[_WithoutNumber] = field(default_factory=list)
     _sums: list[int] = field(default_factory=lambda: [0, 0])
     _sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(ROWS))
     _columns: list[_ColumnSketcher] = field(default_factory=list)
@@ -117,6 +140,7 @@ class TableSketcher:
         if not self._width:
             self._width = len(columns)
             self._columns = [_ColumnSketcher() for _ in columns[:MOST_SKETCHED]]
+            self._without = [_WithoutNumber(position) for position in _numbered(columns)]
         total: U64 = np.zeros(columns[0].hashes.size, dtype=np.uint64)
         for column in columns:
             total += column.hashes
@@ -125,6 +149,8 @@ class TableSketcher:
         rows = mix(total[total != 0] ^ _ROW)
         self._rows += int(rows.size)
         self._sketch.add(rows)
+        for without in self._without:
+            without.add(total, columns)
         for index, key in enumerate((_EXACT_A, _EXACT_B)):
             self._sums[index] = (self._sums[index] + int(mix(rows ^ key).sum(dtype=np.uint64))) & 0xFFFFFFFFFFFFFFFF
 
@@ -132,7 +158,16 @@ class TableSketcher:
         """Return the record of the table."""
         exact = b"".join(part.to_bytes(8, "little") for part in self._sums) if self._rows else NO_EXACT
         columns = tuple(sketcher.finish(position) for position, sketcher in enumerate(self._columns))
-        return TableRecord(ALGORITHM.tag, self._rows, self._width, exact, self._sketch.finish(), columns)
+        rest = (without.finish(columns[without.position], self._rows) for without in self._without)
+        return TableRecord(
+            tag=ALGORITHM.tag,
+            rows=self._rows,
+            width=self._width,
+            exact=exact,
+            sketch=self._sketch.finish(),
+            unnumbered=tuple(sketch for sketch in rest if sketch is not None),
+            columns=columns,
+        )
 
 
 def table_record(pieces: Iterable[list[Cells]]) -> TableRecord:
@@ -155,6 +190,18 @@ def sketch_delimited(open_binary: Callable[[], BinaryIO]) -> TableRecord:
         )
     with open_binary() as stream:
         return table_record(read_cells(stream, dialect))
+
+
+def _numbered(columns: list[Cells]) -> list[int]:
+    """Return which columns may be running numbers, judged by the first piece: whole, and none of them there twice."""
+    out = []
+    for position, column in enumerate(columns[:MOST_SKETCHED]):
+        numbers = column.numbers
+        if numbers is None or numbers.size < LEAST_NUMBERED or len(columns) == 1:
+            continue
+        if bool((numbers == np.rint(numbers)).all()) and np.unique(numbers).size == numbers.size:
+            out.append(position)
+    return out[:MOST_NUMBERED]
 
 
 def _grid(numbers: Floats) -> int | None:
