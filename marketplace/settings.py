@@ -125,6 +125,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "marketplace.web.errors.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "marketplace.urls"
@@ -332,6 +333,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "DEFAULT_GENERATOR_CLASS": "marketplace.api.schema.ApiSchemaGenerator",
+    # Components come from typed structures that have names of their own; nothing is to be renamed afterwards.
+    "POSTPROCESSING_HOOKS": [],
 }
 
 # Language and time

@@ -17,4 +17,7 @@ def alive(_request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("healthz", alive, name="healthz"),
     path("account/", include("allauth.urls")),
+    path("api/v1/", include("marketplace.api.urls")),
+    # The website, and below /log/ the log's static files.
+    path("", include("marketplace.web.urls")),
 ]
