@@ -1,7 +1,7 @@
 """Compile the contracts with npm's solc into `contracts/artifacts/<Name>.json`; `--check` only compares.
 
-The input is standard JSON with every source under a name that holds no path of the machine, so the same sources give the
-same bytes everywhere. An artifact: contractName, sourceName, abi, bytecode, deployedBytecode, immutableReferences,
+The input is standard JSON with every source under a name that holds no path of the machine, so the same sources give
+the same bytes everywhere. An artifact: contractName, sourceName, abi, bytecode, deployedBytecode, immutableReferences,
 storageLayout, compiler (version, settings), inputSha256. Market's ABI includes that of MarketExtension, to which it
 delegates: Python sees one contract at one address.
 """
@@ -60,8 +60,7 @@ def source_units() -> dict[str, str]:
             continue
         path = ROOT / "node_modules" / name if name.startswith(LIBRARY) else ROOT / name
         found[name] = path.read_text(encoding="utf-8")
-        for target in IMPORT.findall(found[name]):
-            wanted.append(_resolve(target, name) if target.startswith(".") else target)
+        wanted += [_resolve(target, name) for target in IMPORT.findall(found[name])]
     return dict(sorted(found.items()))
 
 
@@ -109,9 +108,7 @@ def _artifact(name: str, unit: str, answer: dict[str, Any], version: str, digest
     size = len(code["object"]) // 2
     if size > SIZE_LIMIT:
         raise SystemExit(f"{name} is {size} bytes, EIP-170 allows {SIZE_LIMIT}: move a function to its extension")
-    layout = [
-        {key: entry[key] for key in ("label", "offset", "slot")} for entry in output["storageLayout"]["storage"]
-    ]
+    layout = [{key: entry[key] for key in ("label", "offset", "slot")} for entry in output["storageLayout"]["storage"]]
     return {
         "abi": output["abi"],
         "bytecode": "0x" + output["evm"]["bytecode"]["object"],
@@ -142,6 +139,8 @@ def _type(given: dict[str, Any]) -> str:
 
 
 def _resolve(target: str, importer: str) -> str:
+    if not target.startswith("."):
+        return target
     parts = importer.split("/")[:-1]
     for part in target.split("/"):
         if part == "..":

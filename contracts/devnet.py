@@ -1,7 +1,7 @@
-"""The contracts on a development chain, for measuring and for tests: deployed as docs/chain.md says, driven over JSON-RPC.
+"""The contracts on a development chain, deployed as docs/chain.md says and driven over JSON-RPC, for tests and gas.py.
 
-Small on purpose, and apart from `provenance.adapters`: what it says about the contracts does not depend on the code that
-they are to be checked against.
+Small on purpose, and apart from `provenance.adapters`: what it says about the contracts does not depend on the code
+that they are to be checked against.
 """
 
 import http.client
@@ -242,9 +242,8 @@ class Devnet:
         for name, roles in (("Market", MARKET_ROLES), ("DatasetRegistry", REGISTRY_ROLES)):
             for role, functions in roles.items():
                 selectors = [self.abi(name).functions[function][0] for function in functions]
-                self.transact(
-                    self.operator, "AccessManager", "setTargetFunctionRole", self.contracts[name], selectors, ROLES[role]
-                )
+                arguments = (self.contracts[name], selectors, ROLES[role])
+                self.transact(self.operator, "AccessManager", "setTargetFunctionRole", *arguments)
         for role in ROLES.values():
             self.transact(self.operator, "AccessManager", "grantRole", role, self.operator, 0)
         self.transact(self.operator, "DatasetRegistry", "addLicenseSource", market)

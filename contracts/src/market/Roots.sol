@@ -36,8 +36,10 @@ abstract contract Roots is Revenue {
         if (cumulativeTotal > agenda.released) {
             revert IPayouts.PayoutsTotalExceedsRevenue(cumulativeTotal, agenda.released);
         }
-        // After a veto the slot is free again; after acceptance it holds the live root.
-        if (agenda.epoch == accepted) agenda.turn ^= 1;
+        // Never the slot of the live root: that is slot 0 at first, then the one whose root was accepted last. After a
+        // veto the slot of the struck root is free again.
+        if (accepted == 0) agenda.turn = 1;
+        else if (agenda.epoch == accepted) agenda.turn ^= 1;
         ledger.roots[agenda.turn] = root;
         agenda.total = cumulativeTotal;
         agenda.acceptAt = uint40(block.timestamp + (bonded ? OPEN_WINDOW : WINDOW));
