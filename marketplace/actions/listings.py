@@ -11,11 +11,13 @@ from uuid import UUID
 from django.db import transaction
 
 from marketplace import market_calls
-from marketplace.actions.offers import OfferRefusal, create_offer, end_offer, search_uses
+from marketplace.actions.offers import OfferRefusal, create_offer, dataset_record, end_offer, search_uses
 from marketplace.core.caip import AssetKind, AssetName
+from marketplace.core.money import check_bps
 from marketplace.core.terms import Terms
 from marketplace.models import Draft, Listing, OfferRow, SlugRedirect
 from marketplace.queries.actors import Act, Actor
+from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import offer_terms, own_listing
 from marketplace.queries.deployments import deployment_of
 from marketplace.queries.drafts import draft_terms
@@ -99,6 +101,28 @@ def relist_dataset(*, by: Actor, dataset: str, now: datetime) -> OfferRow:
     )
 
 
+def edit_offer(
+    *, by: Actor, dataset: str, terms: Terms | None, price: int | None, hold_seconds: int | None, now: datetime
+) -> OfferRow:
+    """Offer a dataset anew; what is None stays as in its latest offer. Raises OfferRefusal, AccessRefusal."""
+    by.require(Act.PUBLISH)
+    listing = own_listing(by.account, dataset)
+    latest = OfferRow.objects.filter(dataset=dataset, public=True).order_by("-created").first()
+    if latest is None and (terms is None or price is None):
+        raise OfferRefusal("offer.none", "It never had an offer.", todo="Name terms and price.")
+    if listing.state == Listing.State.WITHHELD:
+        raise OfferRefusal("offer.withheld", "This dataset is withheld.", actual=listing.reason)
+    chosen = offer_terms(latest) if terms is None and latest is not None else terms
+    assert chosen is not None
+    return create_offer(
+        listing=listing,
+        terms=chosen,
+        price=latest.price if price is None and latest is not None else price or 0,
+        hold_seconds=latest.hold_seconds if hold_seconds is None and latest is not None else hold_seconds or 0,
+        now=now,
+    )
+
+
 @transaction.atomic
 def withhold_listing(*, dataset: str, reason: str, now: datetime) -> None:
     """Stop sales and delivery because evidence says that the content is withheld or erased. Safe twice."""
@@ -131,6 +155,41 @@ def rename_dataset(*, by: Actor, dataset: str, slug: str, now: datetime) -> List
     Listing.objects.filter(pk=dataset).update(slug=slug, changed=now)
     listing.refresh_from_db()
     return listing
+
+
+@transaction.atomic
+def change_derive_share(*, by: Actor, dataset: str, derive_bps: int, now: datetime) -> None:
+    """Change what datasets derived from now on will owe, in the registry; those registered before keep their share.
+
+    Live terms still name the old share: offer the dataset anew once the change is on chain. Raises AccessRefusal,
+    OfferRefusal, MoneyRefusal.
+    """
+    by.require(Act.PUBLISH)
+    listing = own_listing(by.account, dataset)
+    check_bps(derive_bps, "share owed by derivatives")
+    name = AssetName.parse(dataset, AssetKind.DATASET)
+    deployment = deployment_of(name)
+    record = dataset_record(name, deployment)
+    holder = signing_of(record.owner)
+    if holder is None or holder[1].key_path is None:
+        raise OfferRefusal(
+            "offer.wallet", "The dataset belongs to your own wallet.", actual=record.owner,
+            todo="Send setDeriveTerms from the wallet.",
+        )  # fmt: skip
+    market_calls.want(
+        kind="registry.set_derive_terms",
+        key=f"derive-terms:{dataset}:{derive_bps}:{now:%Y%m%d%H%M%S}",
+        payload={
+            "dataset": record.token,
+            "derive_bps": derive_bps,
+            "open_derive": listing.visibility == "open",
+            "deadline": int((now + market_calls.CALL_LIVES).timestamp()),
+            "signer": holder[1].key_path,
+        },
+        deployment=deployment,
+        party=by.account.pk,
+        now=now,
+    )
 
 
 def _put_up(draft: Draft, facts: Submission, now: datetime) -> Listing:
@@ -203,27 +262,5 @@ def _state_change(dataset: str, state: str, reason: str, now: datetime) -> None:
         subject=dataset,
         unique=f"{state}:{now:%Y-%m-%dT%H:%M:%S.%fZ}",
         body={"state": state, "offer": None, "reason": reason},
-        now=now,
-    )
-
-
-def edit_offer(
-    *, by: Actor, dataset: str, terms: Terms | None, price: int | None, hold_seconds: int | None, now: datetime
-) -> OfferRow:
-    """Offer a dataset anew; what is None stays as in its latest offer. Raises OfferRefusal, AccessRefusal."""
-    by.require(Act.PUBLISH)
-    listing = own_listing(by.account, dataset)
-    latest = OfferRow.objects.filter(dataset=dataset, public=True).order_by("-created").first()
-    if latest is None and (terms is None or price is None):
-        raise OfferRefusal("offer.none", "It never had an offer.", todo="Name terms and price.")
-    if listing.state == Listing.State.WITHHELD:
-        raise OfferRefusal("offer.withheld", "This dataset is withheld.", actual=listing.reason)
-    chosen = offer_terms(latest) if terms is None and latest is not None else terms
-    assert chosen is not None
-    return create_offer(
-        listing=listing,
-        terms=chosen,
-        price=latest.price if price is None and latest is not None else price or 0,
-        hold_seconds=latest.hold_seconds if hold_seconds is None and latest is not None else hold_seconds or 0,
         now=now,
     )

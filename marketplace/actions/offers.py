@@ -1,6 +1,6 @@
 """Offers: made, signed, live, superseded, withdrawn. An edit is a new offer; the old one is cancelled on chain.
 
-1. `make_offer` fixes terms and price in a document and asks for the owner's signature.
+1. `create_offer` fixes terms and price in a document and asks for the owner's signature.
 2. `advance_offers` takes what is signed: the offer goes live, the one before it is superseded.
 3. What was live is cancelled on chain by its nonce, because whoever holds a signed offer could still accept it there.
 """
@@ -13,50 +13,25 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F, Q
 
-from marketplace import market_calls
+from marketplace import limits, market_calls
 from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.offer import Offer, check_derive_share, market_domain
 from marketplace.core.terms import Terms
 from marketplace.models import Account, Listing, OfferRow, Quote, TermsRow
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import signing_of
-from marketplace.queries.catalog import current_fee_bps, offer_terms, offer_value, own_listing
+from marketplace.queries.catalog import current_fee_bps, offer_terms, offer_value
 from marketplace.queries.deployments import deployment_of, payment_token
 from provenance.core.canonical import Json
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
 from provenance.models import DatasetRecord, Deployment, Document, SignatureRequest
 
+OFFERS_PER_DAY = 100
+
 
 class OfferRefusal(Refusal):
     """An offer cannot be made, changed or taken."""
-
-
-def make_offer(
-    *,
-    by: Actor,
-    dataset: str,
-    terms: Terms,
-    price: int,
-    hold_seconds: int,
-    now: datetime,
-    expires: datetime | None = None,
-    count: int | None = None,
-) -> OfferRow:
-    """Make a public offer for a dataset (CAIP-19) at `price` base units; it goes live when it is signed.
-
-    Raises AccessRefusal, OfferRefusal, and the core's refusals of terms and offers.
-    """
-    by.require(Act.PUBLISH)
-    listing = own_listing(by.account, dataset)
-    if listing.state == Listing.State.WITHHELD:
-        raise OfferRefusal(
-            "offer.withheld", "This dataset is withheld; it cannot be offered.", actual=listing.reason,
-            todo="See the entry in its trail that says why.",
-        )  # fmt: skip
-    return create_offer(
-        listing=listing, terms=terms, price=price, hold_seconds=hold_seconds, expires=expires, count=count, now=now
-    )
 
 
 @transaction.atomic
@@ -72,6 +47,8 @@ def create_offer(
     licensee: AccountName | None = None,
 ) -> OfferRow:
     """Write the offer and ask for its signature; with a `licensee` it is private. Raises OfferRefusal."""
+    # Each offer that ends is cancelled on chain at the register's expense.
+    limits.take(f"offers:{listing.account_id}", limit=OFFERS_PER_DAY, seconds=86_400, now=now)
     name = AssetName.parse(listing.dataset, AssetKind.DATASET)
     deployment = deployment_of(name)
     record = dataset_record(name, deployment)

@@ -89,8 +89,11 @@ def _push(intent: Intent) -> None:
 
 
 def _settlement(intent: Intent) -> None:
-    if intent.state in _OVER:
-        row = SettlementRow.objects.filter(pk=intent.payload["settlement"]).first()
+    if intent.state not in _OVER:
+        return
+    row = SettlementRow.objects.filter(pk=intent.payload["settlement"]).first()
+    # A root that was vetoed, or accepted by somebody else, needs no transaction of ours any more.
+    if row is not None and row.state in {SettlementRow.State.PINNED, SettlementRow.State.PROPOSED}:
         alarms.raise_alarm(
             code="settlement.stuck", subject=str(row), now=_now(intent),
             message=f"{intent.kind} did not take place: {_cause(intent)}",

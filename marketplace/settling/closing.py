@@ -29,7 +29,7 @@ from marketplace.queries.deployments import deployment_of
 from marketplace.queries.settlements import SettlingRefusal, document_digests
 from marketplace.settling.facts import accepted_settlements, gather_facts
 from provenance import bootstrap
-from provenance.models import ChainEvent, Deployment
+from provenance.models import Block, ChainEvent, Deployment
 from provenance.ports import Chain
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def advance_settlements(*, now: datetime) -> int:
             moved += _propose(row, now)
     for row in SettlementRow.objects.filter(state=State.PROPOSED, accept_after__isnull=False):
         deployment = _deployment(row.token)
-        if is_stopped(deployment):
+        if is_stopped(deployment) or _chain_time(deployment) < row.accept_after:
             continue
         market_calls.want(
             kind="market.accept",
@@ -218,6 +218,12 @@ def _due_time(deployment: Deployment, token: str, chain: Chain) -> int:
     accepted = accepted_settlements(deployment, _address(token))
     begin = accepted[-1].settlement.end.time if accepted else border_at(chain, deployment.first_block - 1).time
     return begin + int(settings.CADASTRE_EPOCH_SECONDS)
+
+
+def _chain_time(deployment: Deployment) -> datetime:
+    """Return the time of the newest followed block: a clock of ours that jumps accepts nothing early."""
+    seconds = Block.objects.filter(deployment=deployment).order_by("-number").values_list("timestamp", flat=True)
+    return datetime.fromtimestamp(seconds[0] if seconds else 0, tz=UTC)
 
 
 def _last_epoch_on_chain(deployment: Deployment, token: str) -> int:

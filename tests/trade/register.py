@@ -92,8 +92,7 @@ class Register:
             self.world.development.mine(2)
             self.follow()
             open_ones = Intent.objects.exclude(state__in=("final", "failed", "expired"))
-            waiting = open_ones.exclude(kind="market.accept")
-            if not moved and not waiting.exists():
+            if not moved and not open_ones.exists():
                 return
         still = [f"{intent} {intent.cause}" for intent in open_ones]
         raise AssertionError(f"The register does not come to rest: {still}")

@@ -18,6 +18,7 @@ from marketplace.actions.drafts import (
 from marketplace.actions.listings import (
     DelistReason,
     ListingRefusal,
+    change_derive_share,
     delist_dataset,
     edit_offer,
     relist_dataset,
@@ -25,6 +26,7 @@ from marketplace.actions.listings import (
     withhold_listing,
 )
 from marketplace.actions.offers import OfferRefusal
+from marketplace.actions.takedowns import withhold_dataset
 from marketplace.core.money import MoneyRefusal
 from marketplace.core.terms import Use
 from marketplace.models import Draft, Listing, OfferRow
@@ -35,7 +37,7 @@ from marketplace.queries.drafts import DraftRefusal, review_draft
 from provenance import ingest, packaging, publication, submissions
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.adapters.scanner import SignatureScanner
-from provenance.models import DatasetRecord, IntakeStatement, Submission
+from provenance.models import DatasetRecord, GrantRow, IntakeStatement, Submission
 from tests.trade.conftest import person
 from tests.trade.register import Register, terms
 
@@ -327,3 +329,35 @@ def test_a_renamed_dataset_is_found_under_both_names(shop: Workshop, ada):
         rename_dataset(by=ada, dataset=listing.pk, slug="Delft!", now=shop.register.now)
     with pytest.raises(AccessRefusal):
         listing_at("ada", "rotterdam")
+
+
+def test_a_withheld_dataset_stops_and_undelivered_buyers_get_their_money_back(shop: Workshop, ada, cleo, mallory):
+    """Fault 56, second act."""
+    listing = shop.register.publish(ada, hold_seconds=7_200)
+    order = shop.register.buy_funded(cleo, listing)
+    GrantRow.objects.all().delete()
+    now = shop.register.now
+    with pytest.raises(AccessRefusal):
+        withhold_dataset(by=mallory, dataset=listing.pk, reason="owner-request", now=now)
+    with pytest.raises(AccessRefusal) as refused:
+        withhold_dataset(by=ada, dataset=listing.pk, reason="malware", now=now)
+    assert refused.value.code == "access.operator"
+    withhold_dataset(by=ada, dataset=listing.pk, reason="owner-request", now=now)
+    shop.register.run()
+    order.refresh_from_db()
+    listing.refresh_from_db()
+    assert (order.state, listing.state) == ("refunded", Listing.State.WITHHELD)
+    assert shop.register.balance(cleo).available == 1_000_000_000
+    assert IntakeStatement.objects.filter(type="content.withheld").count() == 1
+
+
+def test_the_share_of_what_comes_after_can_be_changed(shop: Workshop, ada):
+    listing = shop.register.publish(ada)
+    with pytest.raises(MoneyRefusal):
+        change_derive_share(by=ada, dataset=listing.pk, derive_bps=10_001, now=shop.register.now)
+    change_derive_share(by=ada, dataset=listing.pk, derive_bps=2_000, now=shop.register.now)
+    shop.register.run()
+    assert DatasetRecord.objects.get().derive_bps == 2_000
+    edit_offer(
+        by=ada, dataset=listing.pk, terms=terms(derive_bps=2_000), price=1, hold_seconds=0, now=shop.register.now
+    )

@@ -12,14 +12,15 @@ from marketplace.actions.money import collect_income
 from marketplace.core.settlement_documents import read_documents
 from marketplace.core.splits import Share, Splits
 from marketplace.models import Contributor, Draft, PaidTotal, PayeeRow, PayoutRow, SettlementRow
-from marketplace.queries.earnings import earnings_of
+from marketplace.queries.earnings import earnings_of, explain_payout, payouts_of
 from marketplace.queries.settlements import SettlingRefusal, document_digests, read_settlement
 from marketplace.settling.closing import close_due, close_epoch, is_stopped
 from marketplace.settling.paying import push_due
 from marketplace.settling.reconciling import GRACE, check_journal, reconcile
+from marketplace.settling.vetoing import veto_settlement
 from provenance.core.canonical import document_bytes
 from provenance.core.digest import Sha256
-from provenance.models import Document, IntakeStatement, Intent
+from provenance.models import Deployment, Document, IntakeStatement, Intent
 from tests.trade.register import Register, document, terms
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +43,7 @@ def pay(register: Register) -> None:
     register.run()
     register.world.development.advance(10)
     register.world.development.mine(2)
-    # The lane tries a refused acceptance again after its back-off, by the clock that is passed in.
-    Intent.objects.filter(kind="market.accept", state="wanted").update(not_before=None)
+    register.follow()
     register.run()
     register.run()
 
@@ -252,3 +252,46 @@ def test_a_shortage_on_chain_that_stays_is_an_alarm_and_a_surplus_stops_nothing(
     )  # fmt: skip
     alarms.clear_alarm(code="journal.shortage", subject=f"treasury {register.token}", now=later, by="operator")
     assert not is_stopped(register.deployment)
+
+
+def test_a_vetoed_root_pays_nothing_and_the_next_epoch_takes_it_up(register: Register, ada, cleo):
+    """Fault 64."""
+    register.world.development.fund(register.ring.address("guardian"), 10**18)
+    register.buy_funded(cleo, register.publish(ada))
+    register.world.development.advance(61)
+    register.world.development.mine(3)
+    register.follow()
+    assert close_due(register.token, now=register.now) is not None
+    register.run()
+    assert SettlementRow.objects.get().state == SettlementRow.State.PROPOSED
+    veto_settlement(by="dora", token=register.token, epoch=1, reason="The key was stolen.", now=register.now)
+    register.run()
+    assert SettlementRow.objects.get().state == SettlementRow.State.VETOED
+    with pytest.raises(SettlingRefusal):
+        veto_settlement(by="dora", token=register.token, epoch=1, reason="Again.", now=register.now)
+    assert register.on_chain(register.owner_address(ada)) == 0
+    row = close(register)
+    assert (row.epoch, row.revenue, row.state) == (2, PRICE, SettlementRow.State.ACCEPTED)
+    assert register.on_chain(register.owner_address(ada)) == PRICE - PRICE * 250 // 10_000
+    register.check_books()
+
+
+def test_a_reorg_past_finality_stops_settling(register: Register, ada, cleo):
+    """Faults 15 and 67."""
+    register.buy_funded(cleo, register.publish(ada))
+    Deployment.objects.update(halted="Block 7 was final here as 0x…; the chain now has 0x….")
+    with pytest.raises(SettlingRefusal) as refused:
+        close_epoch(register.token, 1, register.deployment.finalized, register.now)
+    assert refused.value.code == "settling.halted"
+    Deployment.objects.update(halted="")
+    assert close_epoch(register.token, 1, register.deployment.finalized, register.now) is not None
+
+
+def test_a_payout_is_explained_by_the_purchase_behind_it(register: Register, ada, cleo):
+    order = register.buy_funded(cleo, register.publish(ada))
+    close(register)
+    payout = payouts_of(ada.account).get()
+    explained = explain_payout(payout)
+    assert [line.license for line in explained.revenue] == [int(order.license.rpartition("/")[2])]
+    assert sum(line.amount for line in explained.allocations) == payout.amount
+    assert not payouts_of(cleo.account).exists()

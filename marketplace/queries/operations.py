@@ -1,0 +1,97 @@
+"""What the operator looks at: what is stuck and why, in figures that are read from the database in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min
+
+from marketplace import alarms
+from marketplace.models import (
+    Alarm,
+    DerivedAddress,
+    OfferRow,
+    Order,
+    Reconciliation,
+    SettlementRow,
+    VoucherRow,
+    Withdrawal,
+)
+from provenance.models import (
+    Deployment,
+    GrantRow,
+    IntakeStatement,
+    Intent,
+    Lane,
+    LogState,
+    PinRow,
+    SignatureRequest,
+    Submission,
+)
+
+AT_REST = ("final", "failed", "expired")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many rows wait for something, and how long the oldest has waited (None: nothing waits)."""
+
+    name: str
+    count: int
+    oldest: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Everything on the operator's dashboard."""
+
+    deployments: tuple[Deployment, ...]
+    lanes: tuple[Lane, ...]
+    backlogs: tuple[Backlog, ...]
+    failed_intents: tuple[Intent, ...]
+    missing_copies: int
+    alarms: tuple[Alarm, ...]
+    reconciliations: tuple[Reconciliation, ...]
+    settlements: tuple[SettlementRow, ...]
+    log: LogState | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing demands a person: no alarm, no halt, no paused lane."""
+        halted = any(deployment.halted for deployment in self.deployments)
+        return not (self.alarms or halted or any(lane.paused for lane in self.lanes))
+
+
+def operations(*, now: datetime) -> Operations:
+    """Return what is going on, what waits and what is stuck."""
+    waiting = (
+        ("intents", Intent.objects.exclude(state__in=AT_REST), "created_at"),
+        ("signatures", SignatureRequest.objects.filter(state="wanted"), "created_at"),
+        ("statements", IntakeStatement.objects.filter(sequenced=None), "created_at"),
+        ("grants", GrantRow.objects.filter(state="wanted"), "created"),
+        ("addresses", DerivedAddress.objects.filter(address=None), "created"),
+        ("offers", OfferRow.objects.filter(state=OfferRow.State.WANTED), "created"),
+        ("orders", Order.objects.filter(state__in=("placed", "paying", "mined")), "created"),
+        ("vouchers", VoucherRow.objects.filter(state__in=("wanted", "signed", "depositing", "charging")), "created"),
+        ("withdrawals", Withdrawal.objects.filter(state="sending"), "created"),
+        ("submissions", Submission.objects.filter(state__in=("checking", "passed", "sealing", "packaged")), "changed"),
+        ("pins", PinRow.objects.exclude(state="pinned"), "due"),
+    )
+    return Operations(
+        deployments=tuple(Deployment.objects.order_by("pk")),
+        lanes=tuple(Lane.objects.order_by("chain_id", "name")),
+        backlogs=tuple(_backlog(name, rows, column, now) for name, rows, column in waiting),
+        failed_intents=tuple(Intent.objects.filter(state__in=("failed", "expired")).order_by("-updated_at")[:20]),
+        missing_copies=PinRow.objects.exclude(state="pinned").values("cid").distinct().count(),
+        alarms=tuple(alarms.open_alarms()),
+        reconciliations=tuple(Reconciliation.objects.order_by("token", "side")),
+        settlements=tuple(SettlementRow.objects.order_by("-created")[:10]),
+        log=LogState.objects.first(),
+    )
+
+
+def _backlog(name: str, rows: object, column: str, now: datetime) -> Backlog:
+    found = rows.aggregate(count=Count("pk"), oldest=Min(column))  # type: ignore[attr-defined]  # any queryset
+    oldest = found["oldest"]
+    return Backlog(name, found["count"], None if oldest is None else max(now - oldest, timedelta(0)))
