@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -90,18 +91,20 @@ def set_terms(
     terms: Mapping[str, Any] | None,
     price: int | None,
     now: datetime,
-    hold_seconds: int = 0,
+    hold_seconds: int | None = None,
 ) -> Draft:
-    """Save terms (`cadastre.terms/1` without `schema`) and price (base units; None: not for sale).
+    """Save terms (`cadastre.terms/1` without `schema`), price (base units; None: not for sale), and hold.
 
-    Raises DraftRefusal, TermsRefusal, DocumentRefusal, MoneyRefusal, AccessRefusal.
+    A hold of None is the register's default. Raises DraftRefusal, TermsRefusal, DocumentRefusal, MoneyRefusal,
+    AccessRefusal.
     """
     by.require(Act.PUBLISH)
     found = own_draft(by.account, draft)
     if price is not None:
         check_units(price)
-    if not 0 <= hold_seconds <= HOLD_LIMIT:
-        raise DraftRefusal("draft.hold", "A purchase can be held 0 to 365 days.", limit=HOLD_LIMIT, actual=hold_seconds)
+    hold = settings.CADASTRE_HOLD_SECONDS if hold_seconds is None else hold_seconds
+    if not 0 <= hold <= HOLD_LIMIT:
+        raise DraftRefusal("draft.hold", "A purchase can be held 0 to 365 days.", limit=HOLD_LIMIT, actual=hold)
     checked = None if terms is None else Terms.from_document({**terms, "schema": SCHEMA})
     if price is not None and checked is None:
         raise DraftRefusal("draft.price_without_terms", "A price needs terms.", todo="Choose terms first.")
@@ -115,7 +118,7 @@ def set_terms(
         terms=None if checked is None else checked.to_document(),
         price=price,
         derive_bps=0 if checked is None else checked.derive_bps,
-        hold_seconds=hold_seconds,
+        hold_seconds=hold,
     )  # fmt: skip
     return found
 

@@ -90,7 +90,7 @@ def advance_settlements(*, now: datetime) -> int:
             moved += _propose(row, now)
     for row in SettlementRow.objects.filter(state=State.PROPOSED, accept_after__isnull=False):
         deployment = _deployment(row.token)
-        if is_stopped(deployment) or _chain_time(deployment) < row.accept_after:
+        if is_stopped(deployment) or row.accept_after is None or _chain_time(deployment) < row.accept_after:
             continue
         market_calls.want(
             kind="market.accept",

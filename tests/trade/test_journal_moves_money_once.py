@@ -14,6 +14,7 @@ from marketplace import journal
 from marketplace.core.journal import Books, JournalRefusal, Pot
 from marketplace.core.journal import Transfer as CoreTransfer
 from marketplace.models import JournalAccount, Transfer
+from marketplace.queries.movements import movements_of
 from provenance.core.refusal import Refusal
 from tests.trade.conftest import NOW
 
@@ -190,3 +191,22 @@ def test_opposite_movements_at_once_do_not_wait_for_each_other_for_ever():
 
     assert in_threads(12, swap) == [True] * 12
     assert journal.balance_of(ADA, TOKEN).available == journal.balance_of(BEN, TOKEN).available == 1000
+
+
+@pytest.mark.django_db
+def test_an_account_statement_lists_what_came_and_went_and_sums_to_the_balance(cleo, mallory):
+    give(cleo.account.pk, 500, "top-up:1")
+    hold(cleo.account.pk, 200, "order:1:hold")
+    journal.move(
+        source=journal.held(cleo.account.pk),
+        target=journal.UNSETTLED,
+        token=TOKEN,
+        amount=200,
+        effect="LicensePurchased:chain:1",
+        now=NOW,
+    )
+    lines = list(movements_of(cleo.account, TOKEN))
+    assert [(line.what, line.amount) for line in lines] == [("purchase", -200), ("top-up", 500)]
+    assert sum(line.amount for line in lines) == 300
+    assert list(movements_of(mallory.account, TOKEN)) == []
+    assert list(movements_of(cleo.account, TOKEN, end=NOW)) == []
