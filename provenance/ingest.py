@@ -192,8 +192,17 @@ def _read_and_sketch(lease: Lease, media: Media, kind: Kind, scanner: Scanner) -
     lease.end("scan")
     if failure is not None:
         raise failure
-    records = read.lines if media.media_type == _LINES and counted else counted
-    lease.end("fingerprint", records=records)
+    lease.end("fingerprint", records=_records(media, kind, read.lines, counted))
+
+
+def _records(media: Media, kind: Kind, lines: int, counted: int) -> int:
+    """Return how many records a file holds: images, rows, documents, or the file itself where nothing is counted."""
+    if kind is Kind.TEXT and media.media_type == _LINES and counted:
+        return lines
+    if kind is Kind.TEXT and media.kind == "table":
+        # Named as a table, but of one column or without a row: its first line is the header.
+        return max(lines - 1, 0)
+    return counted
 
 
 def _awaited(lease: Lease, reading: Future[Reading], done: list[int]) -> Reading:

@@ -27,8 +27,8 @@ from provenance.core.caip import Account
 from provenance.core.cid import Cid
 from provenance.core.digest import Sha256
 from provenance.core.file_record import FileRecord
-from provenance.core.private_manifest import private_manifests
 from provenance.core.package import Package, PackageKind, manifest_name
+from provenance.core.private_manifest import private_manifests
 from provenance.core.refusal import Refusal
 from provenance.core.unixfs.directory import build_tree
 from provenance.core.unixfs.file import FileHasher

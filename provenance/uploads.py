@@ -155,9 +155,12 @@ def append_bytes(
 
 
 def remove_file(*, by: UUID, file: UUID, now: datetime) -> None:
-    """Take a file out of a submission whose list is still open, with its bytes and its quota. Raises Refusal."""
+    """Take a file out of a submission, with its bytes and its quota, while files are added or the checks are stopped.
+
+    Raises SubmissionRefusal.
+    """
     row = own_file(by, file)
-    require_state(row.submission, SubmissionState.UPLOADING, what="Removing a file")
+    require_state(row.submission, SubmissionState.UPLOADING, SubmissionState.STOPPED, what="Removing a file")
     drop_file(row)
     _touch(row.submission, now)
 

@@ -54,8 +54,8 @@ class Submission(models.Model):
 
     `languages`: list of BCP 47 tags; `collected`: {"from", "to"} dates or null; `rights`: list of rights statements;
     `parents`: list of {"dataset": CAIP-19, "license": CAIP-19 or null, "derivation": {"signer": key path} or
-    {"signature": 0x…} or null}; `wallet`: for an owner who signs with a wallet of their own {"deadline", "registration",
-    "attestation"}, the signatures as 0x texts; `stage`: name → {"state",
+    {"signature": 0x…} or null}; `wallet`: for an owner who signs with a wallet of their own {"deadline",
+    "registration", "attestation"}, the signatures as 0x texts; `stage`: name → {"state",
     "done", "total", "started", "ended", "rate"}; `refusal`: the problem members of the refusal that stopped it;
     `totals`: {"files", "bytes", "records"}. Bytes are plaintext bytes. `repackages`: for a new package, the
     submission that the version came from. `index_version`: what the gate compared with; `indexed`: the place in the
@@ -224,7 +224,7 @@ class Match(models.Model):
 
     `share_bps` is the share of *this* submission's words, images, rows or files (`kind`) that match, `covers_bps` the
     share of the other's own; `exact`, `near` and `total` count these units. `records`: list of {"path", "record",
-    "part", "closeness", "distance"} of the uploader's own records, at most 1,000, names for the uploader only; `files`: ids
+    "part", "closeness", "distance"} of the uploader's own records, at most 1,000, for the uploader only; `files`: ids
     of all files that hold one of them.
     The matched side is named by dataset and title, never by its files. `evidence`: {"source", "url", "kind", "note"}.
     """

@@ -133,9 +133,11 @@ class World:
 
     def confirm(self, submission, **more):
         """The creator confirms what the review page shows."""
-        return submissions.confirm(
+        submissions.confirm(
             by=submission.party, submission=submission.id, manifest=submission.manifest, now=self.clock(), **more
         )
+        submission.refresh_from_db()
+        return submission
 
     def register(self, submission, *, block=1, final=True):
         """What chain and follower do about a confirmed submission."""
