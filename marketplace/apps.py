@@ -14,6 +14,8 @@ class MarketplaceConfig(AppConfig):
     def ready(self) -> None:
         """Wire hooks and kinds of intents; in every process, because each may write intents."""
         from marketplace import market_kinds, projections
+        from marketplace.celery import app
 
+        app.finalize()
         market_kinds.register_kinds()
         projections.register()

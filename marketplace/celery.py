@@ -12,6 +12,8 @@ from celery import Celery
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketplace.settings")
 
 app = Celery("cadastre")
+# For every thread: web servers ring from threads that did not import this module.
+app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["provenance", "marketplace"])
 app.autodiscover_tasks(["provenance"], related_name="content_tasks")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,11 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import connections
 
 from marketplace.management.mining import Miner
 from provenance.adapters.local_node import Anvil, Kubo, start_anvil, start_kubo
 from provenance.adapters.local_process import LocalProcess, free_port, start_process
+from provenance.core.refusal import Refusal
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.5
@@ -58,6 +61,8 @@ class Supervisor:
     kubo: Kubo | None = None
     miner: Miner | None = None
     stopping: bool = False
+    chain_stopping: bool = False
+    keeper: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -81,6 +86,9 @@ class Supervisor:
                 self._keep(name, command)
             if self.anvil:
                 self.miner = Miner(self.anvil.url)
+            # In a thread of its own: whoever started us may be waiting for an answer that needs the next block.
+            self.keeper = threading.Thread(target=self._keep_running, name="supervisor", daemon=True)
+            self.keeper.start()
             self._wait_for_site()
         except BaseException:
             self.stop()
@@ -89,6 +97,9 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything, the chain and the store last, so that others can finish what they are writing."""
         self.stop_site()
+        self.chain_stopping = True
+        if self.keeper and self.keeper is not threading.current_thread():
+            self.keeper.join(timeout=READY_SECONDS)
         if self.kubo:
             self.kubo.stop()
         if self.anvil:
@@ -101,20 +112,26 @@ class Supervisor:
             child.process.stop()
 
     def watch(self, *, until: Callable[[], bool]) -> None:
-        """Keep every part running until `until()`."""
+        """Wait until `until()`."""
         while not until():
-            self.tend()
             time.sleep(POLL_SECONDS)
 
-    def tend(self) -> None:
-        """Start again what has ended, and copy the chain's state aside."""
-        if self.stopping:
-            return
+    def _keep_running(self) -> None:
+        while not self.chain_stopping:
+            try:
+                self._tend()
+            except (Refusal, CommandError, OSError) as problem:
+                self.say(f"{problem} Trying again.")
+            time.sleep(POLL_SECONDS)
+        connections.close_all()
+
+    def _tend(self) -> None:
+        """Start again what has ended, copy the chain's state aside, mine when somebody waits."""
         if self.anvil:
             if self.anvil.process.is_running():
                 if self.anvil.state:
                     self.anvil.state.keep()
-                if self.miner:
+                if self.miner and not self.stopping:
                     self.miner.tend()
             else:
                 self.say("The development chain ended; it is started again from its last saved state.")
@@ -124,7 +141,8 @@ class Supervisor:
             self.say("The Kubo node ended; it is started again.")
             self._start_store()
         for child in self.children.values():
-            self._revive(child)
+            if not self.stopping:
+                self._revive(child)
 
     def _revive(self, child: Child) -> None:
         if child.process.is_running():
@@ -211,7 +229,6 @@ class Supervisor:
             if time.monotonic() > deadline:
                 message = f"The site does not answer at {self.url} after {READY_SECONDS:g} s; read {self._log('web')}"
                 raise TimeoutError(message)
-            self.tend()
             time.sleep(POLL_SECONDS)
 
     def _answers(self) -> bool:

@@ -45,9 +45,7 @@ class Command(BaseCommand):
         supervisor = Supervisor(port=port, say=self._say)
         stopped = stop_on_signals(supervisor)
         began = time.monotonic()
-        story = Story(
-            site=supervisor.url, folder=folder / "story", say=self._say, stopped=stopped, tend=supervisor.tend
-        )
+        story = Story(site=supervisor.url, folder=folder / "story", say=self._say, stopped=stopped)
         try:
             self._say(f"A fresh instance on {connection.vendor}, store {settings.CADASTRE_STORE}.")
             with story.step("start", "Chain, site, workers, beat and signer are running"):

@@ -16,7 +16,7 @@ def load_story_if_empty(supervisor: Supervisor, *, say: Callable[[str], None], s
     letter = Path(supervisor.var) / "story" / "accounts.txt"
     if not User.objects.exists():
         say("The register is empty: loading the demo story through the real pipeline (two minutes or so).")
-        story = Story(site=supervisor.url, folder=letter.parent, say=say, stopped=stopped, tend=supervisor.tend)
+        story = Story(site=supervisor.url, folder=letter.parent, say=say, stopped=stopped)
         try:
             tell(story)
         except Refusal as refusal:

@@ -50,7 +50,6 @@ class Story:
     folder: Path
     say: Callable[[str], None]
     stopped: Callable[[], bool] = lambda: False
-    tend: Callable[[], None] = lambda: None
     cast: dict[str, Person] = field(default_factory=dict)
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=lambda: {"seconds": {}})
@@ -68,7 +67,6 @@ class Story:
         """Ask until the answer is true. Raises StoryRefusal when it never is."""
         deadline = time.monotonic() + seconds
         while not (found := answer()):
-            self.tend()
             if self.stopped():
                 raise StoryRefusal("story.stopped", "Stopped.")
             if time.monotonic() > deadline:
@@ -165,9 +163,7 @@ def publish(story: Story, who: str, name: str, folder: Path, description: dict[s
     client = story.cast[who].client
     draft = client.open_draft()["id"]
     client.change_draft(draft, description)
-    files = files_of(folder)
-    for file in files:
-        client.upload(draft, file)
+    client.upload(draft, files_of(folder))
     client.check_draft(draft)
     state = story.wait(f"The checks of {name} ended", lambda: _if_state(client, draft, {"ready", "held", "stopped"}))
     if state["state"] != "ready":
@@ -238,8 +234,7 @@ def stop_the_copy(story: Story, sources: data.Sources) -> None:
             "rights": [data.right("All of it", "own-work")],
         },
     )
-    for file in files_of(folder):
-        client.upload(draft, file)
+    client.upload(draft, files_of(folder))
     client.check_draft(draft)
     state = story.wait("The copy check ended", lambda: _if_state(client, draft, {"ready", "held", "stopped"}))
     matches = client.matches(draft)
