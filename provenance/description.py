@@ -55,9 +55,7 @@ def public_manifest(submission: Submission, files: Sequence[SubmittedFile]) -> P
     For a new package it is the manifest that stands on chain; anything else is refused.
     """
     records = tuple(sorted_records(_record(file) for file in files))
-    about = _description(
-        submission, title=submission.title, creator=submission.creator, rights=_rights(submission)
-    )
+    about = _description(submission, title=submission.title, creator=submission.creator, rights=_rights(submission))
     made, lists = make_manifest(about, records, visibility=Visibility(submission.visibility))
     if submission.purpose == Purpose.PACKAGE and made.digest.hex != submission.manifest:
         raise ManifestRefusal(
@@ -162,6 +160,4 @@ def _day(value: object) -> date | None:
     try:
         return date.fromisoformat(str(value))
     except ValueError as error:
-        raise ManifestRefusal(
-            "manifest.collected", "A day is written YYYY-MM-DD.", actual=str(value)[:40]
-        ) from error
+        raise ManifestRefusal("manifest.collected", "A day is written YYYY-MM-DD.", actual=str(value)[:40]) from error

@@ -25,7 +25,7 @@ class MediaRefusal(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A media type (RFC 6838), the kind of fingerprint it gets (empty: none), and a warning for readers, if any."""
+    """A media type (RFC 6838), the kind of data it is (empty: none), and a warning for readers, if any."""
 
     media_type: str
     kind: str

@@ -45,6 +45,7 @@ from provenance.models import (
     VersionRecord,
 )
 from provenance.queries import active_deployment, deployment_of
+from provenance.signing import request_signature
 from provenance.transitions import SubmissionRefusal, move
 from provenance.uploads import free_scratch
 
@@ -65,7 +66,9 @@ def begin(submission: Submission, *, now: datetime) -> None:
     if submission.purpose == Purpose.VERSION:
         similarity.tell_results(submission, now=now)
         if submission.wallet is None:
-            _ask_attestation(submission, now)
+            request_signature(
+                party=submission.party, key_path=_key_path(submission), typed_data=attestation(submission), now=now
+            )
         _attest_if_signed(submission, now)
     attempt = Intent.objects.filter(key__startswith=_key(submission, "")).count() + 1
     intent = outbox.enqueue(
@@ -151,7 +154,7 @@ def _intent(submission: Submission, deployment: Deployment, now: datetime) -> di
         "kind": submission.visibility,
         "deadline": wallet.get("deadline") or int((now + VALID).timestamp()),
     }
-    consent = {"signature": wallet["registration"]} if wallet else {"signer": f"owner/{submission.party}"}
+    consent = {"signature": wallet["registration"]} if wallet else {"signer": _key_path(submission)}
     if _is_new_dataset(submission):
         parents = _parents(submission, deployment)
         registration = {
@@ -207,15 +210,6 @@ def _source(deployment: Deployment, permit: Asset) -> int:
     )  # fmt: skip
 
 
-def _ask_attestation(submission: Submission, now: datetime) -> None:
-    data = attestation(submission)
-    SignatureRequest.objects.get_or_create(
-        key_path=f"owner/{submission.party}",
-        digest="0x" + data.digest.hex(),
-        defaults={"party": submission.party, "typed_data": data.to_json(), "created_at": now},
-    )
-
-
 def _attest_if_signed(submission: Submission, now: datetime) -> None:
     data = attestation(submission)
     signature = (submission.wallet or {}).get("attestation") or _custodial(submission, data)
@@ -233,7 +227,7 @@ def _attest_if_signed(submission: Submission, now: datetime) -> None:
 
 def _custodial(submission: Submission, data: TypedData) -> str:
     found = SignatureRequest.objects.filter(
-        key_path=f"owner/{submission.party}", digest="0x" + data.digest.hex(), state=SignatureState.SIGNED
+        key_path=_key_path(submission), digest="0x" + data.digest.hex(), state=SignatureState.SIGNED
     ).first()
     return found.signature if found else ""
 
@@ -283,6 +277,10 @@ def _deployment(submission: Submission) -> Deployment:
         asset = Asset.parse(submission.dataset, AssetKind.DATASET)
         return deployment_of(asset.chain, asset.contract)
     return active_deployment()
+
+
+def _key_path(submission: Submission) -> str:
+    return f"owner/{submission.party}"
 
 
 def _key(submission: Submission, attempt: str) -> str:
