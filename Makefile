@@ -68,6 +68,7 @@ clean: ## remove what make built; instances under var/ stay
 .venv/.run: requirements.txt requirements-demo.txt | .venv/bin/python
 	@echo "Installing Python packages (two minutes the first time) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-demo.txt
+	@ln -sf ../../bin/cadastre .venv/bin/cadastre
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt

@@ -9,58 +9,66 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import os
 from collections.abc import Sequence
 
-from cadastre.client import Client
-from cadastre.commands import account, local, market, publish, verifying
+from cadastre.commands import Run, account, local, market, publish, verifying
 from cadastre.console import Console
 from cadastre.profile import Profile
 from cadastre.session import Session
-from provenance.adapters.http_api import ApiRefusal
+from provenance.adapters.http_api import UNREACHABLE
 from provenance.core.refusal import Refusal
+from provenance.ports import ChainDown
 
-DONE, REFUSED, USAGE, FAILED, UNDECIDED, UNREACHABLE, STOPPED = 0, 1, 2, 3, 4, 5, 130
+REFUSED, UNDECIDED, NO_SITE, STOPPED = 1, 4, 5, 130
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with every command."""
+    """Return the parser with every command; the options of all commands stand before or behind its name."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--site", help="address of the site (default: CADASTRE_SITE, else the one you logged in to)")
+    common.add_argument("--json", action="store_true", help="print the result as one JSON value")
+    common.add_argument("--quiet", action="store_true", help="no progress")
     parser = argparse.ArgumentParser(
         prog="cadastre",
         description="Find, license, download and verify training data; publish it; report its use.",
         epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 verification failed, 4 not decided, 5 site unreachable.",
+        parents=[common],
     )
-    parser.add_argument("--site", help="address of the site (default: the one you logged in to)")
-    parser.add_argument("--json", action="store_true", help="print results as JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.set_defaults(site=None, json=False, quiet=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Run, words: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=words, description=words, parents=[common])
+        command.set_defaults(run=run)
+        return command
+
     for module in (account, market, publish, verifying, local):
-        module.add_commands(commands)
+        module.add_commands(add)
     return parser
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = build_parser()
-    options = parser.parse_args(words)
+    options = build_parser().parse_args(words)
     console = Console(json_output=options.json, quiet=options.quiet)
+    session: Session | None = None
     try:
         profile = Profile.load()
-        site = options.site or profile.site
-        client = Client(site, api_key=profile.api_key)
-        code: int = options.run(Session(client=client, profile=profile, console=console, site=site), options)
+        session = Session(profile, console, options.site or os.environ.get("CADASTRE_SITE") or profile.site)
+        code: int = options.run(session, options)
     except Refusal as refusal:
-        console.clear()
-        if options.json:
-            print(json.dumps({"error": refusal.as_problem()}, indent=2))
-        print(f"cadastre: {refusal}", file=sys.stderr)
-        return UNREACHABLE if isinstance(refusal, ApiRefusal) and refusal.status == 0 else REFUSED
-    except OSError as error:
-        console.clear()
-        print(f"cadastre: {error}", file=sys.stderr)
+        console.refuse(refusal)
+        if refusal.code == UNREACHABLE:
+            return NO_SITE
+        return UNDECIDED if isinstance(refusal, ChainDown) else REFUSED
+    except (OSError, json.JSONDecodeError) as error:
+        console.refuse(Refusal("machine.refused", str(error)))
         return REFUSED
     except KeyboardInterrupt:
-        console.clear()
-        print("cadastre: stopped; run the same command to go on", file=sys.stderr)
+        console.refuse(Refusal("stopped", "Stopped; run the same command to go on."))
         return STOPPED
+    finally:
+        if session is not None:
+            session.opened.close()
     return code

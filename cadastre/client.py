@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Self
 
 from cadastre.folder import LocalFile
-from provenance.adapters.http_api import ApiConnection, ApiRefusal
+from provenance.adapters.http_api import ApiConnection, ApiRefusal, Reply
 from provenance.core.cid import Cid
+from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
 
 Document = dict[str, Any]
 WAIT = {"Prefer": "wait=20"}
 ORDER_SETTLED = frozenset({"final", "failed", "declined", "refunded", "approval"})
+TUS = {"Tus-Resumable": "1.0.0"}
 
 
 class ClientRefusal(Refusal):
@@ -35,6 +38,12 @@ class Client:
     def __init__(self, site: str, *, api_key: str | None = None) -> None:
         self.connection = ApiConnection(site, api_key=api_key)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
     def get(self, path: str, **query: str | int | None) -> Any:
         """Return the JSON at a path below `/api/v1`."""
         wanted = {name: str(value) for name, value in query.items() if value is not None}
@@ -43,8 +52,7 @@ class Client:
     def post(self, path: str, document: Document | None = None, *, key: str | None = None, wait: bool = False) -> Any:
         """Send a document, at most once per `key`, and return the JSON of the answer."""
         headers = {**({"Idempotency-Key": key} if key else {}), **(WAIT if wait else {})}
-        reply = self.connection.request("POST", f"/api/v1{path}", document=document or {}, headers=headers)
-        return reply.json() if reply.body else None
+        return self.connection.request("POST", f"/api/v1{path}", document=document or {}, headers=headers).json()
 
     def every(self, path: str, **query: str | int | None) -> Iterator[Document]:
         """Yield all results of a list, page by page."""
@@ -56,25 +64,41 @@ class Client:
             page = self.connection.request("GET", page["next"]).json()
 
     def me(self) -> Document:
-        """Account, scopes and balance of the API key."""
+        """Return account, scopes and balance of the API key."""
         return dict(self.get("/me"))
 
     def deployment(self) -> Document:
-        """Chain, contracts, log and service keys of the site: what a verifier pins."""
+        """Return chain, contracts, log and service keys of the site: what a verifier pins."""
         return dict(self.get("/deployment"))
 
-    def search(self, words: str = "", *, kind: str | None = None, use: str | None = None) -> Iterator[Document]:
-        """Yield the listed datasets that match."""
-        return self.every("/datasets", q=words or None, kind=kind, use=use)
+    def search(
+        self,
+        words: str = "",
+        *,
+        kind: str | None = None,
+        use: str | None = None,
+        visibility: str | None = None,
+        max_price: str | None = None,
+    ) -> Iterator[Document]:
+        """Yield the listed datasets that match. `max_price` in base units."""
+        return self.every(
+            "/datasets", q=words or None, kind=kind, use=use, visibility=visibility, max_price=max_price
+        )  # fmt: skip
 
     def dataset(self, dataset: str) -> Document:
-        """One dataset by id, or by `{account}/{name}`, its version after `@` (`ada/tide-pools@3`)."""
-        name = dataset.partition("@")[0]
-        return dict(self.get("/datasets", name=name)["results"][0] if "/" in name else self.get(f"/datasets/{name}"))
+        """Return a dataset by id, or by `account/name`. Raises ClientRefusal for a name that nobody has."""
+        if "/" not in dataset:
+            return dict(self.get(f"/datasets/{dataset}"))
+        found = self.get("/datasets", name=dataset)["results"]
+        if not found:
+            raise ClientRefusal(
+                "dataset.name", "No dataset has this name.", actual=dataset, todo="Try: cadastre search"
+            )
+        return dict(found[0])
 
     def offers(self, dataset: str) -> list[Document]:
-        """The public offers of a dataset."""
-        return list(self.get(f"/datasets/{dataset}/offers")["results"])
+        """Return the public offers of a dataset."""
+        return list(self.every(f"/datasets/{dataset}/offers"))
 
     def look_up(self, sha256: str) -> Document:
         """Ask whether a file is registered here, by its SHA-256 alone."""
@@ -87,7 +111,7 @@ class Client:
         return dict(reply.json())
 
     def quote(self, dataset: str, *, offer: str | None = None) -> Document:
-        """A price that stands for some minutes: total, fee, terms."""
+        """Return a price that stands for some minutes: total, fee, terms."""
         return dict(self.post("/quotes", {"dataset": dataset, "offer": offer}))
 
     def buy(
@@ -112,49 +136,54 @@ class Client:
             say(order["state"])
             if time.monotonic() > deadline:
                 raise ClientRefusal(
-                    "order.slow",
-                    f"Order {order['id']} is still {order['state']}. It goes on without you.",
-                    limit=f"{seconds:g} s",
-                    todo=f"Ask again: cadastre order {order['id']}",
-                )
-            order = self.connection.request("GET", f"/api/v1/orders/{order['id']}", headers=WAIT).json()
+                    "order.slow", f"Order {order['id']} is still {order['state']}. It goes on without you.",
+                    limit=f"{seconds:g} s", todo=f"Look again: cadastre order {order['id']}",
+                )  # fmt: skip
+            order = self._waited(f"/orders/{order['id']}").json()
         say(order["state"])
         if order["state"] in {"failed", "declined"}:
-            raise ClientRefusal("order.failed", f"The order {order['state']}: {order['cause']}", todo="Nothing was charged.")
+            raise ClientRefusal(
+                "order.failed", f"The order {order['state']}: {order['cause']}",
+                todo="Nothing was charged. To order again, use another --key.",
+            )  # fmt: skip
         return dict(order)
 
     def order(self, order: str) -> Document:
-        """One order by id."""
+        """Return an order by id."""
         return dict(self.get(f"/orders/{order}"))
 
     def bundle(self, license_id: str, *, seconds: float = 300) -> bytes:
-        """The license bundle: certificate, terms, proofs and the key grant. Waits until the grant is made.
+        """Return the license bundle: certificate, terms, proofs and the key grant. Waits until the grant is made.
 
-        Raises ClientRefusal when it is not within `seconds`.
+        Raises ApiRefusal with what it waits for when it is not made within `seconds`.
         """
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return self.connection.request("GET", f"/api/v1/licenses/{license_id}/bundle", headers=WAIT).body
+                return self._waited(f"/licenses/{license_id}/bundle").body
             except ApiRefusal as refusal:
                 if refusal.status != 409 or time.monotonic() > deadline:
                     raise
             time.sleep(0.5)
 
     def trail(self, dataset: str) -> bytes:
-        """The bundle of a dataset's trail, for anyone to verify."""
+        """Return the bundle of a dataset's trail, for anyone to verify."""
         return self.connection.request("GET", f"/api/v1/datasets/{dataset}/trail", query={"format": "bundle"}).body
 
     def block(self, owner: str, cid: Cid) -> bytes:
-        """One stored block; `owner` is `licenses/{id}` or `datasets/{id}`. The caller checks it against its CID."""
+        """Return a stored block, not checked; `owner` is `licenses/{id}` or `datasets/{id}`."""
         return self.connection.request("GET", f"/api/v1/{owner}/blocks/{cid}").body
 
+    def public_document(self, digest: Sha256) -> bytes:
+        """Return the bytes of a public document by digest, not checked."""
+        return self.connection.request("GET", f"/api/v1/documents/{digest.hex}").body
+
     def report_usage(self, report: Document, *, key: str | None = None) -> Document:
-        """Report use of a license: `license, version, period, use, quantity, model, run` (docs/formats.md).
+        """Report use of a license: `license, version, period, use, quantity, model, run, corrects` (docs/api.md).
 
         The key defaults to the digest of the report, so that the same report counts once.
         """
-        default = hashlib.sha256(urlencode(sorted((name, repr(value)) for name, value in report.items())).encode()).hexdigest()
+        default = hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
         return dict(self.post("/usage", report, key=key or default))
 
     def open_draft(self, *, dataset: str | None = None) -> Document:
@@ -167,39 +196,58 @@ class Client:
         body = {**changes, "revision": current["revision"]}
         return dict(self.connection.request("PATCH", f"/api/v1/drafts/{draft}", document=body).json())
 
-    def upload(self, draft: str, file: LocalFile, *, progress: Callable[[int], None] = lambda _bytes: None) -> None:
-        """Send one file of a draft; one that is there already, whole or in part, is not sent again."""
-        metadata = ",".join(
-            f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in (("path", file.path),)
-        )
-        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(file.size), "Upload-Metadata": metadata}
-        reply = self.connection.request(
-            "POST", f"/api/v1/drafts/{draft}/files", headers={**headers, "Idempotency-Key": file.key(draft)}
-        )
-        with file.location.open("rb") as stream:
-            self.connection.upload(reply.headers["location"], stream, size=file.size, progress=progress)
+    def upload(
+        self, draft: str, files: Sequence[LocalFile], *, progress: Callable[[LocalFile, int], None] = lambda *_: None
+    ) -> None:
+        """Send files of a draft; those that are there already, whole or in part, are not sent again.
+
+        The site compares what arrives with the SHA-256 computed here.
+        """
+        known = {file["path"]: file for file in self.every(f"/drafts/{draft}/files", limit=100)}
+        for file in files:
+            there = known.get(file.path)
+            if there is not None and there["bytes"] != file.size:
+                self.connection.request("DELETE", there["upload"], headers=TUS)
+                there = None
+            location = self._announce(draft, file) if there is None else str(there["upload"])
+            with file.location.open("rb") as stream:
+                self.connection.upload(location, stream, size=file.size, progress=partial(progress, file))
 
     def check_draft(self, draft: str) -> Document:
-        """Close the list of files: hashing, scan and copy check begin."""
-        return dict(self.post(f"/drafts/{draft}/check", key=f"check-{draft}"))
+        """Close the list of files: hashing, scan and copy check begin, or begin again after answers."""
+        return dict(self.post(f"/drafts/{draft}/check", key=str(uuid.uuid4())))
 
     def draft(self, draft: str, *, wait: bool = False) -> Document:
-        """State, stages and refusal of a draft."""
-        return dict(self.connection.request("GET", f"/api/v1/drafts/{draft}", headers=WAIT if wait else {}).json())
+        """Return state, stages and refusal of a draft."""
+        return dict(self._waited(f"/drafts/{draft}").json() if wait else self.get(f"/drafts/{draft}"))
 
     def matches(self, draft: str) -> list[Document]:
-        """What the copy check found."""
-        return list(self.get(f"/drafts/{draft}/matches")["results"])
+        """Return what the copy check found."""
+        return list(self.every(f"/drafts/{draft}/matches"))
 
-    def answer_match(self, match: str, answer: str, *, evidence: str | None = None, license_id: str | None = None) -> None:
+    def answer_match(
+        self, match: str, answer: str, *, evidence: str | None = None, license_id: str | None = None
+    ) -> None:
         """Answer a match: `built-from`, `same-source`, `author` or `remove`."""
         body = {"answer": answer, "evidence": evidence, "license": license_id}
-        self.post(f"/matches/{match}/answer", body, key=f"{match}-{answer}")
+        self.post(f"/matches/{match}/answer", body, key=str(uuid.uuid4()))
 
     def review(self, draft: str) -> Document:
-        """Exactly what becomes public and permanent, and its digest."""
+        """Return exactly what becomes public and permanent, and its digest."""
         return dict(self.get(f"/drafts/{draft}/review"))
 
     def confirm(self, draft: str, digest: str) -> Document:
         """Publish what the review showed."""
         return dict(self.post(f"/drafts/{draft}/confirm", {"digest": digest}, key=f"confirm-{draft}-{digest}"))
+
+    def _announce(self, draft: str, file: LocalFile) -> str:
+        told = {"path": file.path, "sha256": file.sha256()}
+        metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in told.items())
+        headers = {**TUS, "Upload-Length": str(file.size), "Upload-Metadata": metadata}
+        reply = self.connection.request(
+            "POST", f"/api/v1/drafts/{draft}/files", headers={**headers, "Idempotency-Key": str(uuid.uuid4())}
+        )
+        return reply.header("location")
+
+    def _waited(self, path: str) -> Reply:
+        return self.connection.request("GET", f"/api/v1{path}", headers=WAIT)

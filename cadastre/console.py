@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from provenance.core.refusal import Refusal
+
 
 @dataclass(slots=True)
 class Console:
@@ -22,12 +24,19 @@ class Console:
 
     def result(self, value: Any, *lines: str) -> None:
         """Print a result: `value` for programs, `lines` for people."""
+        self.clear()
         if self.json_output:
             print(json.dumps(value, indent=2, ensure_ascii=False), file=self.out)
             return
-        self.clear()
         for line in lines:
             print(line, file=self.out)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Print a refusal: one line for people; for programs `{"error": problem details}` instead of a result."""
+        self.clear()
+        if self.json_output:
+            print(json.dumps({"error": refusal.as_problem()}, indent=2, ensure_ascii=False), file=self.out)
+        print(f"cadastre: {' '.join(str(refusal).split())}", file=self.err)
 
     def say(self, sentence: str) -> None:
         """Say what is going on."""
@@ -53,7 +62,7 @@ class Console:
 
 def size_in_words(count: int) -> str:
     """Return bytes as people write them: 1,234 bytes, 12.3 MB."""
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**4)):
-        if count >= size:
-            return f"{count / (1000 if unit == 'kB' else size):.1f} {unit}"
+    for unit, size, least in (("TB", 10**12, 10**12), ("GB", 10**9, 10**9), ("MB", 10**6, 10**6), ("kB", 1000, 10**4)):
+        if count >= least:
+            return f"{count / size:.1f} {unit}"
     return f"{count:,} bytes"

@@ -3,44 +3,55 @@
 1. Fetch the package's blocks by CID, several at a time, into a block directory beside the files. What is there stays:
    a second run fetches the rest.
 2. Open the grant, then the private manifest (`manifest.age`), whose root must be the public manifest's.
-3. Decrypt each file, compare its length and SHA-256 with its record, and rename it into place.
+3. Decrypt each file, compare its length and SHA-256 with its record, and move it into place.
 4. Delete the blocks.
 
-Bytes come from the site, a block directory, a CAR file or a Kubo node: it makes no difference, every block is re-hashed.
+Where blocks come from makes no difference, because every one is re-hashed. What is not data lies in `.cadastre` below
+the folder; afterwards it holds the list of the files, which `cadastre verify --files` compares with the bundle.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 import pyrage
 
-from cadastre.folder_check import LIST_NAME
+from cadastre.folder_check import OWN_FOLDER, write_list
 from cadastre.license_bundle import LicenseBundle
 from provenance.adapters.blocks_local import LocalBlocks
-from provenance.core.canonical import canonical_bytes, parse_canonical
+from provenance.core.canonical import parse_canonical
 from provenance.core.cid import Cid, Codec
 from provenance.core.digest import Sha256
-from provenance.core.merkle import MerkleTree, leaf_hash
+from provenance.core.file_record import FileRecord
+from provenance.core.manifest import Manifest, all_records
+from provenance.core.package import Package, PackageKind, manifest_name
+from provenance.core.private_manifest import PrivateManifest
 from provenance.core.refusal import Refusal
 from provenance.core.unixfs.dagpb import decode_node
-from provenance.core.unixfs.reading import fetch, list_directory, read_file, resolve
+from provenance.core.unixfs.reading import list_directory, read_file, resolve
 
 PARALLEL = 8
-PIECE = 1 << 20
 
 
 class DownloadRefusal(Refusal):
     """The bytes that arrived are not those that were licensed, or cannot be written."""
+
+
+class Source(Protocol):
+    """Where stored bytes come from. It may lie: everything is re-hashed."""
+
+    def block(self, cid: Cid, /) -> bytes:
+        """Return a block of a package."""
+
+    def document(self, digest: Sha256, /) -> bytes:
+        """Return a public document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,185 +75,213 @@ class Progress:
     files_total: int = 0
 
 
+Tell = Callable[[Progress], None]
+
+
 def download(
     bundle: LicenseBundle,
     *,
-    get_block: Callable[[Cid], bytes],
+    source: Source,
     identity: str | None,
     folder: Path,
-    progress: Callable[[Progress], None] = lambda _progress: None,
+    progress: Tell = lambda _progress: None,
 ) -> Download:
-    """Fetch, decrypt and check the package of a bundle into `folder`. Raises DownloadRefusal, BundleRefusal, CidRefusal."""
+    """Fetch, decrypt and check the package of a bundle into `folder`.
+
+    Raises DownloadRefusal, BundleRefusal, CidRefusal, and what the source raises.
+    """
     started = time.monotonic()
-    package = bundle.package()
-    root = Cid.parse(package["root"])
-    scratch = folder / ".cadastre"
-    store = LocalBlocks(scratch / "blocks", name="download", durable=False)
-    _fetch_dag(root, get_block, store, progress)
-    if package["kind"] == "sealed":
-        if identity is None:
-            raise DownloadRefusal("download.identity", "The data is locked and no identity was given to open it.")
-        key = pyrage.x25519.Identity.from_str(bundle.content_key(identity))
-        records, stored = _private_records(root, store, key)
+    package, manifest = bundle.package(), bundle.manifest()
+    key = _content_key(bundle, package, identity)
+    store = block_folder(folder)
+    fetch_dag(package.root, source.block, store, progress)
+    if key is None:
+        records = _public_records(bundle, manifest, source)
     else:
-        key = None
-        records = _public_records(bundle, get_block)
-        stored = {record["path"]: record["path"] for record in records}
-    _check_root(records, bundle.manifest())
-    total = 0
+        records = _private_records(package, manifest, store, key)
     for number, record in enumerate(records):
         progress(Progress(files=number, files_total=len(records)))
-        total += _write_file(folder, record, _open(root, stored[record["path"]], store, key))
+        name = record.path if key is None else record.stored_name
+        stored = read_file(resolve(package.root, name, store.get_block), store.get_block)
+        _write_file(folder, record, stored, key)
     progress(Progress(files=len(records), files_total=len(records)))
-    (folder / LIST_NAME).write_bytes(canonical_bytes(records))
-    shutil.rmtree(scratch)
-    return Download(folder=folder, root=str(root), files=len(records), bytes=total, seconds=time.monotonic() - started)
+    write_list(folder, records)
+    shutil.rmtree(folder / OWN_FOLDER / "store")
+    return Download(
+        folder=folder,
+        root=str(package.root),
+        files=len(records),
+        bytes=sum(record.size for record in records),
+        seconds=time.monotonic() - started,
+    )
 
 
-def _fetch_dag(
-    root: Cid, get_block: Callable[[Cid], bytes], store: LocalBlocks, progress: Callable[[Progress], None]
-) -> None:
-    known = {root}
-    waiting = [root]
+def block_folder(folder: Path) -> LocalBlocks:
+    """Return where blocks lie until the files of `folder` are written."""
+    return LocalBlocks(folder / OWN_FOLDER / "store", name="download", durable=False)
+
+
+def fetch_dag(root: Cid, get_block: Callable[[Cid], bytes], store: LocalBlocks, progress: Tell) -> None:
+    """Step 1. Raises what `get_block` raises, and CidRefusal for bytes that are not the block's."""
+    known, waiting = {root}, [root]
+    running: set[Future[list[Cid]]] = set()
     done = 0
-    running: dict[Future[bytes], Cid] = {}
 
-    def obtain(cid: Cid) -> bytes:
-        if store.has(cid):
-            return store.get_block(cid)
-        block = get_block(cid)
-        store.put_block(cid, block)  # re-hashes
-        return block
+    def obtain(cid: Cid) -> list[Cid]:
+        if not store.has(cid):
+            store.put_block(cid, get_block(cid))  # re-hashes
+        return [link.cid for link in decode_node(store.get_block(cid)).links] if cid.codec is Codec.DAG_PB else []
 
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * PARALLEL:
-                    cid = waiting.pop()
-                    running[pool.submit(obtain, cid)] = cid
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    running.add(pool.submit(obtain, waiting.pop()))
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    cid = running.pop(future)
-                    block = future.result()
-                    done += 1
-                    if cid.codec is Codec.DAG_PB:
-                        fresh = [link.cid for link in decode_node(block).links if link.cid not in known]
-                        known.update(fresh)
-                        waiting.extend(reversed(fresh))
+                    fresh = [cid for cid in dict.fromkeys(future.result()) if cid not in known]
+                    known.update(fresh)
+                    waiting.extend(reversed(fresh))
+                done += len(finished)
                 progress(Progress(blocks=done, blocks_known=len(known)))
         finally:
             for future in running:
                 future.cancel()
 
 
+def _content_key(bundle: LicenseBundle, package: Package, identity: str | None) -> pyrage.x25519.Identity | None:
+    match package.kind:
+        case PackageKind.OPEN:
+            return None
+        case PackageKind.SEALED:
+            if identity is None:
+                raise DownloadRefusal(
+                    "download.identity", "The data is locked and there is no identity to open it.",
+                    todo="Run: cadastre login",
+                )  # fmt: skip
+            key = bundle.content_key(identity)
+            if str(key.to_public()) != package.recipient:
+                raise DownloadRefusal(
+                    "download.key", "The granted key is not the package's.", limit=package.recipient,
+                    actual=str(key.to_public()), todo="Fetch the bundle again.",
+                )  # fmt: skip
+            return key
+
+
 def _private_records(
-    root: Cid, store: LocalBlocks, key: pyrage.x25519.Identity
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    names = {entry.name: entry.cid for entry in list_directory(root, store.get_block)}
-    records: list[dict[str, Any]] = []
-    stored: dict[str, str] = {}
-    part = 0
-    while (name := "manifest.age" if part == 0 else f"manifest-{part}.age") in names:
-        sealed = b"".join(read_file(names[name], store.get_block))
-        document = parse_canonical(pyrage.decrypt(sealed, [key]))
-        if not isinstance(document, dict) or document.get("schema") != "cadastre.private-manifest/1":
-            raise DownloadRefusal("download.manifest", f"{name} is not a private manifest.")
-        records.extend(document["records"])  # type: ignore[arg-type]  # JSON by its schema
-        stored.update(document["names"])  # type: ignore[arg-type]  # the same
-        part += 1
-    if not records:
-        raise DownloadRefusal("download.manifest", "The package holds no list of its files.")
-    return records, stored
-
-
-def _public_records(bundle: LicenseBundle, get_block: Callable[[Cid], bytes]) -> list[dict[str, Any]]:
-    manifest = bundle.manifest()
-    if manifest["files"] is not None:
-        return list(manifest["files"])
-    records: list[dict[str, Any]] = []
-    for digest in manifest["file_lists"] or []:
-        if digest in bundle.documents:
-            document = bundle.document(digest)
-        else:
-            cid = Cid.of_digest(Sha256.from_hex(digest))
-            document = parse_canonical(fetch(cid, get_block))
-        records.extend(document["records"])
+    package: Package, manifest: Manifest, store: LocalBlocks, key: pyrage.x25519.Identity
+) -> Sequence[FileRecord]:
+    """Step 2. Records have relative paths that stay below a folder."""
+    records = [record for part in _private_manifests(package, store, key) for record in part.records]
+    manifest.check_files(records)
     return records
 
 
-def _check_root(records: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> None:
-    ordered = sorted(records, key=lambda record: str(record["path"]).encode())
-    root = MerkleTree(leaf_hash(canonical_bytes(record)) for record in ordered).root.hex()
-    if root != manifest["files_root"]:
-        raise DownloadRefusal(
-            "download.files_root", "The list of files is not the one that was registered.",
-            limit=manifest["files_root"], actual=root,
-        )  # fmt: skip
+def _public_records(bundle: LicenseBundle, manifest: Manifest, source: Source) -> Sequence[FileRecord]:
+    lists = [parse_canonical(_document(bundle, digest, source)) for digest in manifest.file_lists or ()]
+    return all_records(manifest, lists)
 
 
-def _open(root: Cid, name: str, store: LocalBlocks, key: pyrage.x25519.Identity | None) -> Iterator[bytes]:
-    pieces = read_file(resolve(root, name, store.get_block), store.get_block)
-    return pieces if key is None else _decrypted(pieces, key)
-
-
-def _decrypted(pieces: Iterator[bytes], key: pyrage.x25519.Identity) -> Iterator[bytes]:
-    # pyrage decrypts from file to file: a pipe and a thread turn that into pieces, with flat memory.
-    read_end, write_end = os.pipe()
-    with ThreadPoolExecutor(max_workers=1) as pool, os.fdopen(read_end, "rb") as output:
-
-        def work() -> None:
-            with os.fdopen(write_end, "wb") as into:
-                pyrage.decrypt_io(io.BufferedReader(_Pieces(pieces), PIECE), into, [key])
-
-        future = pool.submit(work)
-        while piece := output.read(PIECE):
-            yield piece
+def _private_manifests(package: Package, store: LocalBlocks, key: pyrage.x25519.Identity) -> Iterator[PrivateManifest]:
+    names = {entry.name: entry.cid for entry in list_directory(package.root, store.get_block)}
+    for part in range(len(names)):
+        name = manifest_name(part)
+        if name not in names:
+            break
+        sealed = b"".join(read_file(names[name], store.get_block))
         try:
-            future.result()
-        except (pyrage.DecryptError, OSError) as error:  # a broken piece in mid-file is an OSError
-            raise DownloadRefusal("download.decrypt", "A file cannot be decrypted with the key of this license.") from error
+            found = PrivateManifest.parse(pyrage.decrypt(sealed, [key]))
+        except pyrage.DecryptError as error:
+            raise _not_opened(name) from error
+        if (found.manifest, found.version) != (package.manifest, package.version):
+            raise DownloadRefusal(
+                "download.manifest", "The package holds the files of another version.", limit=package.manifest.hex,
+                actual=found.manifest.hex,
+            )  # fmt: skip
+        yield found
 
 
-class _Pieces(io.RawIOBase):
-    """A readable file over pieces of bytes."""
+def _document(bundle: LicenseBundle, digest: Sha256, source: Source) -> bytes:
+    data = bundle.bundle.documents.get(digest)
+    found = source.document(digest) if data is None else data
+    if Sha256.of(found) != digest:
+        raise DownloadRefusal(
+            "download.document", "A list of files was altered.", limit=digest.hex, actual=Sha256.of(found).hex
+        )
+    return found
+
+
+def _write_file(folder: Path, record: FileRecord, stored: Iterator[bytes], key: pyrage.x25519.Identity | None) -> None:
+    """Step 3. Nothing appears under the file's name before it is checked."""
+    target = folder / record.path
+    if record.path.partition("/")[0] == OWN_FOLDER:
+        raise DownloadRefusal("download.path", f"{OWN_FOLDER} is used for the download itself.", actual=record.path)
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise DownloadRefusal(
+            "download.path", "A link on the way leads out of the folder; nothing is written.", actual=record.path,
+            todo="Download into an empty folder.",
+        )  # fmt: skip
+    partial = folder / OWN_FOLDER / "part"
+    with partial.open("wb") as file:
+        written = _Hashing(file)
+        if key is None:
+            for piece in stored:
+                written.write(piece)
+        else:
+            _decrypt(stored, written, key, record.path)
+    if (written.size, written.digest.hexdigest()) != (record.size, record.sha256.hex):
+        partial.unlink()
+        raise DownloadRefusal(
+            "download.file", f"{record.path} is not the file that was registered.", limit=record.sha256.hex,
+            actual=written.digest.hexdigest(),
+        )  # fmt: skip
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.replace(target)
+
+
+def _decrypt(stored: Iterator[bytes], written: _Hashing, key: pyrage.x25519.Identity, path: str) -> None:
+    pieces = _Pieces(stored)
+    try:
+        pyrage.decrypt_io(pieces, written, [key])
+    except (pyrage.DecryptError, OSError) as error:  # age reports a damaged piece in the middle as an OSError
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise _not_opened(path) from error
+
+
+def _not_opened(name: str) -> DownloadRefusal:
+    return DownloadRefusal("download.decrypt", f"{name} cannot be decrypted with the key of this license.")
+
+
+@dataclass(slots=True)
+class _Hashing:
+    """A file that is hashed while it is written."""
+
+    file: BinaryIO
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+class _Pieces:
+    """A readable file over pieces of bytes; age asks for a few KiB at a time."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = memoryview(b"")
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
+    def read(self, size: int) -> bytes:
         while not self._rest:
-            try:
-                self._rest = memoryview(next(self._pieces))
-            except StopIteration:
-                return 0
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-def _write_file(folder: Path, record: dict[str, Any], pieces: Iterator[bytes]) -> int:
-    target = folder / str(record["path"])
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise DownloadRefusal("download.path", "A file name leaves the folder; nothing is written.", actual=str(record["path"]))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    size = 0
-    partial = target.with_name(target.name + ".part")
-    with partial.open("wb") as file:
-        for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
-            file.write(piece)
-    if (size, digest.hexdigest()) != (record["bytes"], record["sha256"]):
-        partial.unlink()
-        raise DownloadRefusal(
-            "download.file", f"{record['path']} is not the file that was registered.",
-            limit=record["sha256"], actual=digest.hexdigest(),
-        )  # fmt: skip
-    partial.replace(target)
-    return size
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._rest = memoryview(piece)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(taken)

@@ -15,11 +15,10 @@ def fingerprint_file(path: Path) -> dict[str, Any]:
     def open_binary() -> BinaryIO:
         return path.open("rb")
 
-    with open_binary() as file:
-        head = file.read(HEAD)
-    with open_binary() as file:
+    with path.open("rb") as file:
+        kind = sniff_kind(file.read(HEAD))
+        file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    kind = sniff_kind(head)
     sketches = [to_bytes(record).hex() for record in sketch_file(kind, open_binary, path.stat().st_size)]
     algorithm = ALGORITHMS.get(kind)
     return {

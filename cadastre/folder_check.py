@@ -1,38 +1,41 @@
-"""Comparing files at hand with a bundle: open data by its public list, sealed data by the list inside its package."""
+"""Comparing files at hand with a bundle: open data by its public list, sealed data by the list that came with it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from cadastre.license_bundle import LicenseBundle
+from provenance.core.bundle import Bundle
 from provenance.core.canonical import canonical_bytes
-from provenance.core.manifest import Manifest
-from provenance.core.merkle import MerkleTree, leaf_hash
+from provenance.core.file_record import FileRecord
+from provenance.core.manifest import Manifest, all_records
 from provenance.core.package import Package
 from provenance.core.refusal import Refusal
 
-LIST_NAME = ".cadastre-files.json"
-"""Written beside downloaded files: their records with salts, which open the file root of sealed data."""
+OWN_FOLDER = ".cadastre"
+"""Below a downloaded folder: what is not data."""
+
+LIST_NAME = "files.json"
+"""In there: the records of the files with their salts, which open the file root of sealed data."""
 
 
 class FolderCheckRefusal(Refusal):
     """Files at hand are not those that were registered."""
 
 
-def check_folder(folder: Path, bundle_data: bytes) -> Callable[[Manifest, Package], str]:
-    """Return the check of the verifier's last step for the files below `folder`."""
-    bundle = LicenseBundle.read(bundle_data)
+def write_list(folder: Path, records: Sequence[FileRecord]) -> None:
+    """Write the records beside the files."""
+    path = folder / OWN_FOLDER / LIST_NAME
+    path.write_bytes(canonical_bytes([record.to_document() for record in records]))
+
+
+def check_folder(folder: Path, bundle: bytes) -> Callable[[Manifest, Package], str]:
+    """Return the check of the verifier's last step for the files below `folder`; `bundle` is what it verifies."""
 
     def check(manifest: Manifest, _package: Package) -> str:
-        document = bundle.manifest()
-        records = _records(folder, document)
-        root = MerkleTree(leaf_hash(canonical_bytes(record)) for record in sorted(records, key=_path)).root.hex()
-        if root != document["files_root"]:
-            raise FolderCheckRefusal("files.root", "The list of files is not the registered one.", limit=document["files_root"], actual=root)
+        records = _records(folder, Bundle.parse(bundle), manifest)
         for record in records:
             _compare(folder, record)
         return f"{len(records):,} files have the registered SHA-256."
@@ -40,24 +43,28 @@ def check_folder(folder: Path, bundle_data: bytes) -> Callable[[Manifest, Packag
     return check
 
 
-def _records(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    if manifest["files"] is not None:
-        return list(manifest["files"])
-    path = folder / LIST_NAME
-    if not path.exists():
-        raise FolderCheckRefusal("files.list", "The list of the files is not at hand.", todo=f"Download again: {LIST_NAME} comes with the files.")
-    return list(json.loads(path.read_bytes()))
+def _records(folder: Path, bundle: Bundle, manifest: Manifest) -> Sequence[FileRecord]:
+    lists = manifest.file_lists or ()
+    if manifest.files is not None or (lists and all(digest in bundle.documents for digest in lists)):
+        return all_records(manifest, [bundle.document(digest) for digest in lists])
+    path = folder / OWN_FOLDER / LIST_NAME
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FolderCheckRefusal(
+            "files.list", "The list of the files is not at hand.", actual=str(path),
+            todo="Download again: it comes with the files.",
+        ) from error  # fmt: skip
+    records = [FileRecord.from_document(record) for record in found]
+    manifest.check_files(records)
+    return records
 
 
-def _compare(folder: Path, record: dict[str, Any]) -> None:
-    path = folder / str(record["path"])
+def _compare(folder: Path, record: FileRecord) -> None:
+    path = folder / record.path
     if not path.is_file():
-        raise FolderCheckRefusal("files.missing", f"{record['path']} is not at hand.")
+        raise FolderCheckRefusal("files.missing", f"{record.path} is not at hand.")
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != record["sha256"]:
-        raise FolderCheckRefusal("files.sha256", f"{record['path']} was altered.", limit=record["sha256"], actual=actual)
-
-
-def _path(record: dict[str, Any]) -> bytes:
-    return str(record["path"]).encode()
+    if actual != record.sha256.hex:
+        raise FolderCheckRefusal("files.sha256", f"{record.path} was altered.", limit=record.sha256.hex, actual=actual)

@@ -1,24 +1,29 @@
-"""A license bundle as its holder uses it: the documents by digest, the grant, the package to fetch.
+"""A bundle as its holder uses it: which package to fetch, what its files are, and the key that opens them.
 
-Reading it checks that each document has the digest it is filed under. Whether the license stands and the log agrees
-is the verifier's work (`cadastre verify`).
+Reading it checks that each document has the digest it is filed under. Whether the license stands and the log agrees is
+the verifier's work (`cadastre verify`).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pyrage
 
-from provenance.core.canonical import parse_canonical, parse_strict
+from provenance.core.bundle import Bundle
+from provenance.core.canonical import Json
 from provenance.core.digest import Sha256
+from provenance.core.fields import Fields
+from provenance.core.license_audit import CERTIFICATE_SCHEMA, GRANT_SCHEMA
+from provenance.core.manifest import Manifest
+from provenance.core.package import SCHEMA as PACKAGE_SCHEMA
+from provenance.core.package import Package
 from provenance.core.refusal import Refusal
-
-BUNDLE_LIMIT = 64 * 1_048_576
 
 
 class BundleRefusal(Refusal):
@@ -27,85 +32,93 @@ class BundleRefusal(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class LicenseBundle:
-    """A parsed bundle; `documents` are exact bytes by digest."""
+    """A bundle whose documents are what they are filed as."""
 
-    content: dict[str, Any]
-    documents: dict[str, bytes]
+    bundle: Bundle
 
     @classmethod
     def read(cls, data: bytes) -> Self:
-        """Parse a bundle file. Raises BundleRefusal, CanonicalRefusal."""
-        content = parse_strict(data, limit=BUNDLE_LIMIT)
-        if not isinstance(content, dict) or content.get("schema") != "cadastre.bundle/1":
-            raise BundleRefusal("bundle.schema", "This file is not a Cadastre bundle.", limit="cadastre.bundle/1")
-        documents: dict[str, bytes] = {}
-        filed = content.get("documents")
-        for digest, text in (filed if isinstance(filed, dict) else {}).items():
-            try:
-                raw = base64.b64decode(str(text), validate=True)
-            except binascii.Error as error:
-                raise BundleRefusal("bundle.base64", f"The document {digest} is not base64.") from error
-            if Sha256.of(raw).hex != digest:
+        """Parse the bytes of a bundle file. Raises BundleRefusal and what the core raises for a malformed one."""
+        bundle = Bundle.parse(data)
+        for digest, raw in bundle.documents.items():
+            if Sha256.of(raw) != digest:
                 raise BundleRefusal(
-                    "bundle.digest", "A document in the bundle was altered.", limit=digest, actual=Sha256.of(raw).hex,
-                    todo="Fetch the bundle again.",
+                    "bundle.digest", "A document in the bundle was altered.", limit=digest.hex,
+                    actual=Sha256.of(raw).hex, todo="Fetch the bundle again.",
                 )  # fmt: skip
-            documents[digest] = raw
-        return cls(content=content, documents=documents)
+        return cls(bundle)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a bundle from a file."""
         return cls.read(path.read_bytes())
 
-    def document(self, digest: str) -> Any:
-        """Return a document by digest. Raises BundleRefusal when it is not in the bundle."""
-        if digest not in self.documents:
-            raise BundleRefusal("bundle.missing", f"The bundle lacks the document {digest}.", todo="Fetch it again.")
-        return parse_canonical(self.documents[digest])
-
-    def of_schema(self, schema: str) -> list[Any]:
-        """Return all documents of a schema."""
-        parsed = [parse_canonical(raw) for raw in self.documents.values()]
-        return [document for document in parsed if isinstance(document, dict) and document.get("schema") == schema]
-
-    @property
-    def license(self) -> str | None:
-        """CAIP-19 of the license, None for a trail."""
-        return self.content.get("license")
-
-    def package(self) -> dict[str, Any]:
-        """The package to fetch: the one that was granted, or of the certificate, else the newest one."""
-        if self.content.get("grant"):
-            return dict(self.document(self.document(self.content["grant"])["package"]))
-        if self.content.get("certificate"):
-            return dict(self.document(self.document(self.content["certificate"])["package"]))
-        packages = self.of_schema("cadastre.package/1")
+    def package(self) -> Package:
+        """Return the package to fetch: the one that was granted, or of the certificate, else the newest one."""
+        for digest in self._named_packages():
+            return Package.from_document(self.bundle.document(digest))
+        packages = [Package.from_document(found) for found in self._of_schema(PACKAGE_SCHEMA)]
         if not packages:
             raise BundleRefusal("bundle.no_package", "The bundle names no stored bytes.")
-        return dict(max(packages, key=lambda package: (package["version"], package["package"])))
+        return max(packages, key=lambda package: (package.version, package.number))
 
-    def manifest(self) -> dict[str, Any]:
-        """The public manifest of the package's version."""
-        return dict(self.document(self.package()["manifest"]))
+    def manifest(self) -> Manifest:
+        """Return the public manifest of the package's version."""
+        return Manifest.from_document(self.bundle.document(self.package().manifest))
 
-    def content_key(self, identity: str) -> str:
-        """Open the grant with an age identity and return the package's content key, also an age identity.
+    def content_key(self, identity: str) -> pyrage.x25519.Identity:
+        """Open the grant with an age identity (`AGE-SECRET-KEY-1…`) and return the package's content key.
 
         Raises BundleRefusal when there is no grant, or it was made for another recipient.
         """
-        if not self.content.get("grant"):
+        if self.bundle.grant is None:
             raise BundleRefusal("bundle.no_grant", "The bundle holds no key.", todo="Fetch the bundle of the license.")
-        grant = self.document(self.content["grant"])
-        own = pyrage.x25519.Identity.from_str(identity)
-        if str(own.to_public()) != grant["recipient"]:
+        grant = _grant(self.bundle.document(self.bundle.grant))
+        own = identity_of(identity)
+        wanted = grant.text("recipient", most=100)
+        if str(own.to_public()) != wanted:
             raise BundleRefusal(
-                "bundle.recipient", "The key in this bundle is for somebody else.",
-                limit=grant["recipient"], actual=str(own.to_public()),
-                todo="Use the identity that was given when the license was bought.",
+                "bundle.recipient", "The key in this bundle is for somebody else.", limit=wanted,
+                actual=str(own.to_public()), todo="Use the identity that was given when the license was bought.",
             )  # fmt: skip
         try:
-            opened = pyrage.decrypt(base64.b64decode(grant["sealed_key"]), [own])
-        except pyrage.DecryptError as error:
-            raise BundleRefusal("bundle.grant", "The key in this bundle cannot be opened.", todo="Fetch it again.") from error
-        return opened.decode().strip()
+            sealed = base64.b64decode(grant.text("sealed_key", most=100_000), validate=True)
+        except binascii.Error as error:
+            raise BundleRefusal("bundle.base64", "The key in this bundle is not base64.") from error
+        return open_grant(sealed, own)
+
+    def _named_packages(self) -> Iterator[Sha256]:
+        if self.bundle.grant is not None:
+            yield _grant(self.bundle.document(self.bundle.grant)).digest("package")
+        if self.bundle.certificate is not None:
+            certificate = self.bundle.document(self.bundle.certificate)
+            if isinstance(certificate, dict) and certificate.get("schema") == CERTIFICATE_SCHEMA:
+                yield Sha256.from_hex(str(certificate.get("package")))
+
+    def _of_schema(self, schema: str) -> Iterator[Json]:
+        for digest in self.bundle.documents:
+            document = self.bundle.document(digest)
+            if isinstance(document, dict) and document.get("schema") == schema:
+                yield document
+
+
+def identity_of(text: str) -> pyrage.x25519.Identity:
+    """Return the age identity written as `AGE-SECRET-KEY-1…`. Raises BundleRefusal, which does not repeat the text."""
+    try:
+        return pyrage.x25519.Identity.from_str(text)
+    except pyrage.IdentityError as error:
+        raise BundleRefusal("bundle.identity", "The identity is not an age secret key.") from error
+
+
+def open_grant(sealed: bytes, own: pyrage.x25519.Identity) -> pyrage.x25519.Identity:
+    """Return the content key inside a grant. Raises BundleRefusal."""
+    try:
+        return identity_of(pyrage.decrypt(sealed, [own]).decode("ascii").strip())
+    except (pyrage.DecryptError, UnicodeDecodeError) as error:
+        raise BundleRefusal(
+            "bundle.grant", "The key in this bundle does not open with your identity.", todo="Fetch the bundle again."
+        ) from error
+
+
+def _grant(document: Json) -> Fields:
+    return Fields.of(document, "grant", ("license", "package", "recipient", "sealed_key"), schema=GRANT_SCHEMA)

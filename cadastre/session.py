@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from cadastre.client import Client
 from cadastre.console import Console
 from cadastre.profile import Profile
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Session:
-    """The site's client, the stored profile and the console."""
+    """The stored profile, the console, and the site's client, which is made when a command first asks for it.
 
-    client: Client
+    What is `opened` for a command is closed after it.
+    """
+
     profile: Profile
     console: Console
     site: str
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def client(self) -> Client:
+        """The client, with the API key if it belongs to this site."""
+        return self.opened.enter_context(Client(self.site, api_key=self.profile.key_for(self.site)))

@@ -7,25 +7,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from marketplace.core.event_facts import AcceptedRoot, Ledger
+from marketplace.core.event_facts import AcceptedRoot, Event, Ledger, read_splits
 from marketplace.core.facts import Border, Deployment
 from marketplace.core.settlement import Settlement, first_difference, settle
 from marketplace.core.settlement_documents import read_documents
 from marketplace.core.splits import Splits
-from provenance.adapters.evm import EvmChain
+from provenance.adapters.http_api import ApiRefusal
 from provenance.core.canonical import parse_canonical
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
+from provenance.ports import At, Header, StoreRefusal
 
 GetDocument = Callable[[Sha256], bytes]
 """Fetches the bytes of a document by digest; they are re-hashed here."""
 
+Say = Callable[[str], None]
+
 
 class SettlementAuditRefusal(Refusal):
     """A settlement cannot be recomputed, or is not what the chain says."""
+
+
+class AuditedChain(Protocol):
+    """The part of a chain (see `provenance.ports.Chain`) that an audit asks."""
+
+    @property
+    def chain_id(self) -> int: ...
+    def address(self, contract: str) -> str: ...
+    def header(self, at: At) -> Header: ...
+    def blocks_with_logs(self, first: int, last: int) -> set[int]: ...
+    def logs(self, block_hash: str) -> Sequence[Event]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +50,31 @@ class AuditedEpoch:
     root: AcceptedRoot
     settlement: Settlement
     difference: str | None
-    root_agrees: bool
-    total_agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementAudit:
+    """The epochs up to the one in question, oldest first, and splits documents that could not be had."""
+
+    epochs: tuple[AuditedEpoch, ...]
+    missing: tuple[Sha256, ...]
+
+    @property
+    def first_difference(self) -> str | None:
+        """The first difference in words, None if documents, roots and totals are all what the events give."""
+        return next((epoch.difference for epoch in self.epochs if epoch.difference is not None), None)
 
     @property
     def agrees(self) -> bool:
-        """Whether document, root and total are all what the events give."""
-        return self.difference is None and self.root_agrees and self.total_agrees
+        """Whether there is no difference."""
+        return self.first_difference is None
 
 
 def audit_settlements(
-    chain: EvmChain, *, first_block: int, token: str, get_document: GetDocument, up_to_epoch: int,
-    say: Callable[[str], None] = lambda _words: None,
-) -> list[AuditedEpoch]:  # fmt: skip
-    """Return the audited epochs up to `up_to_epoch`, oldest first. Raises SettlementAuditRefusal, ChainRefusal."""
+    chain: AuditedChain, *, first_block: int, token: str, get_document: GetDocument, up_to_epoch: int,
+    say: Say = lambda _words: None,
+) -> SettlementAudit:  # fmt: skip
+    """Audit the epochs up to `up_to_epoch` of `token` (address). Raises SettlementAuditRefusal, ChainRefusal."""
     ledger = read_ledger(chain, first_block=first_block, say=say)
     wanted = [root for root in ledger.accepted(token) if root.epoch <= up_to_epoch]
     if not wanted or wanted[-1].epoch != up_to_epoch:
@@ -57,65 +83,72 @@ def audit_settlements(
             limit=", ".join(str(root.epoch) for root in ledger.accepted(token)) or "none so far",
         )  # fmt: skip
     deployment = Deployment(chain.chain_id, chain.address("DatasetRegistry"), chain.address("Market"))
-    splits = _splits(ledger, get_document)
+    splits, missing = _splits(ledger, get_document)
     borders = [_border(chain, first_block - 1)]
-    previous: Settlement | None = None
-    previous_digest: Sha256 | None = None
-    audited: list[AuditedEpoch] = []
+    epochs: list[AuditedEpoch] = []
     for root in wanted:
         say(f"Recomputing epoch {root.epoch} …")
-        border = _border(chain, root.to_block)
-        if border.hash != root.to_hash:
-            raise SettlementAuditRefusal(
-                "audit.block", "The settlement ends at a block that is not in this chain.", limit=border.hash, actual=root.to_hash
-            )
-        borders.append(border)
+        borders.append(_end(chain, root))
         facts = ledger.facts(
-            deployment=deployment, token=token, epoch=root.epoch, borders=borders, previous=previous,
-            previous_digest=previous_digest, splits=splits,
+            deployment=deployment, token=token, epoch=root.epoch, borders=borders, splits=splits,
+            previous=(epochs[-1].root.settlement, epochs[-1].settlement) if epochs else None,
         )  # fmt: skip
         ours = settle(facts)
-        theirs = _published(root, get_document)
-        difference = first_difference(ours, theirs)
-        audited.append(
-            AuditedEpoch(
-                root=root,
-                settlement=ours,
-                difference=None if difference is None else difference.sentence,
-                root_agrees="0x" + ours.payout_tree().root.hex() == root.root,
-                total_agrees=ours.totals.cumulative == root.cumulative,
-            )
-        )
-        previous, previous_digest = ours, root.settlement
-    return audited
+        epochs.append(AuditedEpoch(root, ours, _difference(root, ours, get_document)))
+    return SettlementAudit(tuple(epochs), tuple(missing))
 
 
-def read_ledger(chain: EvmChain, *, first_block: int, say: Callable[[str], None] = lambda _words: None) -> Ledger:
-    """Return the facts of every final block. Raises ChainRefusal."""
+def read_ledger(chain: AuditedChain, *, first_block: int, say: Say = lambda _words: None) -> Ledger:
+    """Step 1. Raises ChainRefusal."""
     last = chain.header("finalized").number
     ledger = Ledger()
     numbers = sorted(chain.blocks_with_logs(first_block, last))
-    for count, number in enumerate(numbers):
-        say(f"Reading blocks with events: {count + 1:,} of {len(numbers):,}")
+    for count, number in enumerate(numbers, start=1):
+        say(f"Reading blocks with events: {count:,} of {len(numbers):,}")
         for event in chain.logs(chain.header(number).hash):
             ledger.read(event)
     return ledger
 
 
-def _border(chain: EvmChain, number: int) -> Border:
+def _difference(root: AcceptedRoot, ours: Settlement, get_document: GetDocument) -> str | None:
+    found = first_difference(ours, _published(root, get_document))
+    if found is not None:
+        return found.sentence
+    for where, computed, on_chain in (
+        ("payout root", "0x" + ours.payout_tree().root.hex(), root.root),
+        ("cumulative total", str(ours.totals.cumulative), str(root.cumulative)),
+    ):
+        if computed != on_chain:
+            return f"{where}: computed {computed}, on chain {on_chain}."
+    return None
+
+
+def _border(chain: AuditedChain, number: int) -> Border:
     header = chain.header(number)
     return Border(header.number, header.hash, header.timestamp)
 
 
-def _splits(ledger: Ledger, get_document: GetDocument) -> Mapping[Sha256, Splits]:
-    found: dict[Sha256, Splits] = {}
-    for digest in ledger.splits_wanted():
+def _end(chain: AuditedChain, root: AcceptedRoot) -> Border:
+    border = _border(chain, root.to_block)
+    if border.hash != root.to_hash:
+        raise SettlementAuditRefusal(
+            "audit.block", "The settlement ends at a block that is not in this chain.", limit=border.hash,
+            actual=root.to_hash,
+        )  # fmt: skip
+    return border
+
+
+def _splits(ledger: Ledger, get_document: GetDocument) -> tuple[dict[Sha256, Splits], list[Sha256]]:
+    documents: dict[Sha256, bytes] = {}
+    missing: list[Sha256] = []
+    for digest in sorted(ledger.splits_wanted()):
         try:
-            found[digest] = Splits.from_document(parse_canonical(_checked(digest, get_document)))
-        except Refusal:
-            # Nobody can be paid by a document that nobody has: the rule gives the whole to the owner.
-            continue
-    return found
+            documents[digest] = _checked(digest, get_document)
+        except (StoreRefusal, ApiRefusal) as refusal:
+            if isinstance(refusal, ApiRefusal) and refusal.status != 404:
+                raise
+            missing.append(digest)
+    return read_splits(documents), missing
 
 
 def _published(root: AcceptedRoot, get_document: GetDocument) -> Settlement:
@@ -123,7 +156,8 @@ def _published(root: AcceptedRoot, get_document: GetDocument) -> Settlement:
     parsed = parse_canonical(index)
     shards = parsed.get("shards") if isinstance(parsed, dict) else None
     digests = [str(shard["sha256"]) for shard in shards if isinstance(shard, dict)] if isinstance(shards, list) else []
-    return read_documents(index, [_checked(Sha256.from_hex(digest), get_document) for digest in digests], digest=root.settlement)
+    parts = [_checked(Sha256.from_hex(digest), get_document) for digest in digests]
+    return read_documents(index, parts, digest=root.settlement)
 
 
 def _checked(digest: Sha256, get_document: GetDocument) -> bytes:

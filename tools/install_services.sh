@@ -9,6 +9,7 @@ declare -A package_of=(
     [chromium]=chromium
     [fc-list]=fontconfig
     [make]=make
+    [age]=age
 )
 
 present() {

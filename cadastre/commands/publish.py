@@ -1,7 +1,7 @@
 """`publish PATH`: from a folder to a listed dataset, in the same steps as the website.
 
-The description comes from a JSON file (`--describe`) with the fields of docs/api.md, from options, or from both; options
-win. Everything that becomes public is shown before it is confirmed.
+The description comes from a JSON file (`--describe`) with the fields of docs/api.md, from options, or from both;
+options win. Everything that becomes public is shown before it is confirmed.
 """
 
 from __future__ import annotations
@@ -13,91 +13,85 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cadastre.commands import AddCommand
+from cadastre.commands.market import KINDS
 from cadastre.console import size_in_words
-from cadastre.folder import files_of
+from cadastre.folder import LocalFile, files_of
 from cadastre.session import Session
 from marketplace.core.presets import PRESETS
 from provenance.core.refusal import Refusal
+from provenance.core.rights import Basis
 
+READY_TO_CHECK = frozenset({"open", "held", "stopped"})
 CHECKED = frozenset({"ready", "held", "stopped", "published", "discarded"})
-ENDED = frozenset({"published", "stopped", "discarded"})
+ENDED = frozenset({"published", "held", "stopped", "discarded"})
+PAUSE = 0.5
 
 
 class PublishRefusal(Refusal):
     """A publication was stopped, or lacks a description."""
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(add: AddCommand) -> None:
     """Add `publish`."""
-    publish = commands.add_parser("publish", help="upload, describe, price and publish a dataset")
+    publish = add("publish", publish_folder, "upload, describe, price and publish a dataset")
     publish.add_argument("path", type=Path, help="file or folder")
-    publish.add_argument("--describe", type=Path, help="JSON file with the description (fields: docs/api.md)")
+    publish.add_argument("--describe", type=Path, metavar="FILE", help="JSON with the description (see docs/api.md)")
     publish.add_argument("--title")
-    publish.add_argument("--creator", help="display name (default: your account's)")
+    publish.add_argument("--creator", help="display name that becomes public")
     publish.add_argument("--description")
-    publish.add_argument("--kind", choices=["image", "table", "text", "audio", "mixed"])
-    publish.add_argument("--open", action="store_true", help="publish readable data; without it, data is locked until licensed")
+    publish.add_argument("--kind", choices=KINDS)
+    publish.add_argument("--open", action="store_true", help="readable for everybody; else locked until licensed")
     publish.add_argument("--preset", choices=sorted(PRESETS), help="ready-made terms")
-    publish.add_argument("--terms", type=Path, help="JSON file with the terms (cadastre.terms/1)")
-    publish.add_argument("--price", help="in the site's currency, e.g. 240.00; 0 gives licenses away")
-    publish.add_argument("--rights", choices=["own-work", "commissioned", "open-license", "synthetic", "unknown"], help="rights basis of everything in it")
-    publish.add_argument("--spdx", help="license id, with --rights open-license")
-    publish.add_argument("--parent", action="append", default=[], metavar="DATASET[=LICENSE]", help="a dataset it is built from")
-    publish.add_argument("--share", action="append", default=[], metavar="ACCOUNT=PERCENT", help="who shares the income")
+    publish.add_argument("--terms", type=Path, metavar="FILE", help="JSON with the terms (cadastre.terms/1)")
+    publish.add_argument("--price", help="in the site's currency, such as 240.00; 0 gives licenses away")
+    publish.add_argument("--rights", choices=[basis.value for basis in Basis], help="rights basis of all files")
+    publish.add_argument("--rights-detail", metavar="TEXT", help="what the basis needs: license id, licensor, model …")
+    publish.add_argument("--parent", action="append", metavar="DATASET[=LICENSE]", help="what it is built from")
+    publish.add_argument("--share", action="append", metavar="ACCOUNT=PERCENT", help="who shares the income")
     publish.add_argument("--version-of", metavar="DATASET", help="publish a new version of a dataset")
     publish.add_argument("--draft", help="go on with a draft")
     publish.add_argument("--yes", action="store_true", help="confirm the review without asking")
-    publish.set_defaults(run=publish_folder)
 
 
 def publish_folder(session: Session, options: argparse.Namespace) -> int:
     """Run all steps; run again with --draft, it goes on where it was."""
     files = files_of(options.path)
     description = describe(options)
-    client, console = session.client, session.console
+    client = session.client
     draft = client.draft(options.draft) if options.draft else client.open_draft(dataset=options.version_of)
-    identity = draft["id"]
-    console.say(f"Draft {identity}: {len(files):,} files, {size_in_words(sum(file.size for file in files))}")
+    name = draft["id"]
+    size = size_in_words(sum(file.size for file in files))
+    session.console.say(f"Draft {name}: {len(files):,} files, {size}. To go on after a stop: --draft {name}")
     if description:
-        client.change_draft(identity, description)
+        client.change_draft(name, description)
     if draft["state"] == "open":
-        sent = 0
-        for file in files:
-            client.upload(
-                identity, file, progress=lambda count, path=file.path: console.progress(f"Uploading {path}: {count:,} bytes")
-            )
-            sent += 1
-        console.say(f"Uploaded {sent:,} files. Hashing, scanning and comparing with everything registered …")
-        client.check_draft(identity)
-    draft = wait_for(session, identity, CHECKED)
-    if draft["state"] == "held" or draft["state"] == "stopped":
-        raise stopped(session, draft)
+        client.upload(name, files, progress=lambda file, sent: session.console.progress(_uploading(file, sent)))
+        session.console.say("Uploaded. Hashing, scanning and comparing with everything registered …")
+    if draft["state"] in READY_TO_CHECK:
+        client.check_draft(name)
+    draft = wait_for(session, name, CHECKED)
+    if draft["state"] == "ready":
+        draft = confirm(session, name, ask=not options.yes)
     if draft["state"] != "published":
-        draft = confirm(session, options, identity)
-    dataset = draft["dataset"]
-    console.result(
-        draft,
-        f"Published: {session.site}/d/{dataset}",
-        f"Manifest {draft.get('manifest')}",
-    )
+        raise stopped(session, draft)
+    session.console.result(draft, f"Published: {session.site}/d/{draft['dataset']}", f"Manifest {draft['manifest']}")
     return 0
 
 
 def describe(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields that file and options give."""
-    found: dict[str, Any] = json.loads(options.describe.read_text()) if options.describe else {}
-    for name in ("title", "creator", "description", "kind", "price"):
-        if getattr(options, name) is not None:
-            found[name] = getattr(options, name)
+    """Return the fields of a draft that file and options give."""
+    found = _object(options.describe) if options.describe else {}
+    given = {name: getattr(options, name) for name in ("title", "creator", "description", "kind", "price")}
+    found |= {name: value for name, value in given.items() if value is not None}
     if options.open:
         found["visibility"] = "open"
     if options.preset:
         found["terms"] = PRESETS[options.preset].terms.to_document()
     if options.terms:
-        found["terms"] = json.loads(options.terms.read_text())
+        found["terms"] = _object(options.terms)
     if options.rights:
-        statement = dict.fromkeys(("from", "sublicensing", "license", "legal_basis", "model", "evidence"))
-        found["rights"] = [{**statement, "source": "all files", "basis": options.rights, "license": options.spdx}]
+        found["rights"] = [_rights(Basis(options.rights), options.rights_detail)]
     if options.parent:
         pairs = [parent.partition("=") for parent in options.parent]
         found["parents"] = [{"dataset": dataset, "license": license_id or None} for dataset, _, license_id in pairs]
@@ -106,27 +100,19 @@ def describe(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def confirm(session: Session, options: argparse.Namespace, draft: str) -> dict[str, Any]:
+def confirm(session: Session, draft: str, *, ask: bool) -> dict[str, Any]:
     """Show what becomes public, ask, publish, and wait until it is listed."""
     review = session.client.review(draft)
-    if review["conflicts"]:
-        raise PublishRefusal(
-            "publish.conflicts",
-            "The terms conflict with those of the data it is built from: " + " · ".join(review["conflicts"]),
-            actual=len(review["conflicts"]),
-            limit=0,
-            todo=f"Change the terms and run again with --draft {draft}",
-        )
-    if not options.yes:
-        print(json.dumps(review["public"], indent=2, ensure_ascii=False), file=sys.stderr)
-        answer = input("All of this becomes public and permanent. Publish? [y/N] ")
-        if answer.strip().lower() not in {"y", "yes"}:
-            raise PublishRefusal("publish.not_confirmed", "Nothing was published.", todo=f"Go on with --draft {draft}")
+    for name, words in (("missing", "The draft is not complete"), ("conflicts", "The terms conflict with others")):
+        if review[name]:
+            raise PublishRefusal(
+                f"publish.{name}", f"{words}: {' · '.join(review[name])}", limit=0, actual=len(review[name]),
+                todo=f"Change it and run again with --draft {draft}",
+            )  # fmt: skip
+    if ask and not _agreed(review):
+        raise PublishRefusal("publish.not_confirmed", "Nothing was published.", todo=f"Go on with --draft {draft}")
     session.client.confirm(draft, review["digest"])
-    found = wait_for(session, draft, ENDED)
-    if found["state"] != "published":
-        raise stopped(session, found)
-    return found
+    return wait_for(session, draft, ENDED)
 
 
 def wait_for(session: Session, draft: str, states: frozenset[str]) -> dict[str, Any]:
@@ -138,27 +124,66 @@ def wait_for(session: Session, draft: str, states: frozenset[str]) -> dict[str, 
         running = [stage for stage in found["stages"] if stage["state"] == "running"]
         words = ", ".join(f"{stage['name']} {stage['done']:,} of {stage['total']:,}" for stage in running)
         session.console.progress(words or f"{found['state']} …")
-        time.sleep(0.5)
+        time.sleep(PAUSE)
 
 
 def stopped(session: Session, draft: dict[str, Any]) -> PublishRefusal:
-    """Return the refusal that says what stopped a draft and what can be answered."""
+    """Return the refusal that says what stopped a draft, and where it is answered."""
     reason = draft.get("refusal") or {}
     matches = session.client.matches(draft["id"]) if draft.get("matches") else []
     lines = [f"{match['share_percent']} of its records match “{match['title']}” ({match['kind']})" for match in matches]
+    where = f"{session.site}/publish/{draft['id']}/checks"
+    todo = reason.get("todo") or f"Look at it: {where}"
+    if matches:
+        todo = f"Say for each match what it is (built from it, same source, your own, remove): {where}"
     return PublishRefusal(
         reason.get("code", "publish.stopped"),
-        " · ".join([reason.get("title") or "The draft was stopped.", *lines]),
+        " · ".join([reason.get("title") or f"The draft is {draft['state']}.", *lines]),
         limit=reason.get("limit"),
         actual=reason.get("actual"),
-        todo=reason.get("todo") or f"Answer at {session.site}/publish/{draft['id']}",
+        todo=f"{todo} Then run again with --draft {draft['id']}",
     )
+
+
+def _agreed(review: dict[str, Any]) -> bool:
+    print(json.dumps(review["public"], indent=2, ensure_ascii=False), file=sys.stderr)
+    print("All of this becomes public and permanent. Publish? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _uploading(file: LocalFile, sent: int) -> str:
+    return f"Uploading {file.path}: {size_in_words(sent)} of {size_in_words(file.size)}"
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise PublishRefusal("publish.file", f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise PublishRefusal("publish.file", f"{path} does not hold one JSON object.")
+    return found
+
+
+def _rights(basis: Basis, detail: str | None) -> dict[str, Any]:
+    """Return one rights statement for all files; docs/formats.md says which basis needs which detail."""
+    needs = {
+        Basis.LICENSED: "from", Basis.OPEN_LICENSE: "license", Basis.PERSONAL_DATA: "legal_basis",
+        Basis.SYNTHETIC: "model",
+    }  # fmt: skip
+    wanted = needs.get(basis)
+    if wanted is not None and not detail:
+        raise PublishRefusal(
+            "publish.rights", f"The rights basis {basis.value} says more: its {wanted.replace('_', ' ')}.",
+            todo="Give it with --rights-detail.",
+        )  # fmt: skip
+    absent = dict.fromkeys(("from", "sublicensing", "license", "legal_basis", "model", "evidence"))
+    return {**absent, "source": "all files", "basis": basis.value, wanted or "evidence": detail}
 
 
 def _share(text: str) -> dict[str, Any]:
     account, _, percent = text.partition("=")
     whole, _, part = percent.strip().removesuffix("%").partition(".")
-    digits = (part + "00")[:2]
-    if not (account and whole.isdecimal() and digits.isdecimal() and len(part) <= 2):
-        raise PublishRefusal("publish.share", f"{text!r} is not a share.", limit="two decimals", todo="Write noor=15 or noor=7.25")
-    return {"account": account, "bps": int(whole) * 100 + int(digits), "role": "contributor"}
+    if not (account and whole.isdecimal() and (part or "0").isdecimal() and len(part) <= 2):
+        raise PublishRefusal("publish.share", f"{text!r} is no share.", todo="Write noor=15 or noor=7.25")
+    return {"account": account, "bps": int(whole) * 100 + int(part.ljust(2, "0")), "role": "contributor"}

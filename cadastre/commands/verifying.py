@@ -3,117 +3,100 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyrage
-
+from cadastre.commands import AddCommand
 from cadastre.folder_check import check_folder
+from cadastre.license_bundle import identity_of, open_grant
 from cadastre.pins import chain_of, policy_of, read_pins
 from cadastre.session import Session
-from cadastre.settlement_audit import GetDocument, audit_settlements
+from cadastre.settlement_audit import SettlementAudit, audit_settlements
+from cadastre.sources import add_source_options, source_of
 from marketplace.core.money import Amount, Token
-from provenance.adapters.blocks_local import LocalBlocks
-from provenance.adapters.evm_auditor import EvmAuditor
+from marketplace.core.trade_audit import TRADE_CHECKS
 from provenance.core.audit import Auditor
-from provenance.core.cid import Cid
-from provenance.core.digest import Sha256
+from provenance.core.chain_checks import ChainReader
 from provenance.core.policy import Outcome, Verdict
 from provenance.core.refusal import Refusal
 from provenance.core.verify import verify_bundle
 
 SIGNS = {Outcome.PASS: "✓", Outcome.FAIL: "✕", Outcome.NOT_CHECKED: "–", Outcome.WITHHELD: "!"}
 EXIT = {Verdict.PASS: 0, Verdict.FAIL: 3, Verdict.INCOMPLETE: 4}
+WORDS = {
+    Verdict.PASS: "Everything that must hold, holds.",
+    Verdict.FAIL: "This bundle is not what it claims to be.",
+    Verdict.INCOMPLETE: "Nothing failed, but not everything that is required was checked.",
+}
 
 
 class VerifyRefusal(Refusal):
     """A verification lacks what it needs to begin."""
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(add: AddCommand) -> None:
     """Add the commands of auditors."""
-    verify = commands.add_parser("verify", help="verify a license or trail bundle, each step by name")
+    verify = add("verify", verify_file, "verify a license or trail bundle, each step by name")
     verify.add_argument("bundle", type=Path)
-    verify.add_argument("--rpc", help="address of your own node; without it, steps on chain are not checked")
-    verify.add_argument("--pins", type=Path, help="what /api/v1/deployment says, from a source that you trust")
-    verify.add_argument("--files", type=Path, help="folder with the downloaded files, to compare them, too")
-    verify.set_defaults(run=verify_file)
+    verify.add_argument("--rpc", metavar="URL", help="your own node; without it, steps on chain are not checked")
+    verify.add_argument("--pins", type=Path, metavar="FILE", help="what /api/v1/deployment says, from a trusted source")
+    verify.add_argument("--files", type=Path, metavar="FOLDER", help="compare downloaded files, too")
 
-    audit = commands.add_parser("audit-settlement", help="recompute a settlement from chain and documents alone")
+    audit = add("audit-settlement", audit_settlement, "recompute a settlement from chain and documents alone")
     audit.add_argument("epoch", type=int)
-    audit.add_argument("--rpc", required=True, help="address of your own node")
-    audit.add_argument("--pins", type=Path)
-    audit.add_argument("--token", help="address of the token (default: the first that the pins name)")
-    source = audit.add_mutually_exclusive_group()
-    source.add_argument("--blocks", type=Path, help="take documents from a block directory")
-    source.add_argument("--ipfs", help="take documents from a Kubo node")
-    audit.set_defaults(run=audit_settlement)
+    audit.add_argument("--rpc", required=True, metavar="URL", help="your own node")
+    audit.add_argument("--pins", type=Path, metavar="FILE", help="what /api/v1/deployment says, from a trusted source")
+    audit.add_argument("--token", metavar="ADDRESS", help="default: the first that the pins name")
+    add_source_options(audit, car=False)
 
-    trail = commands.add_parser("trail", help="download the bundle of a dataset's trail")
-    trail.add_argument("dataset")
-    trail.add_argument("--out", type=Path, default=Path("bundle.json"))
-    trail.set_defaults(run=download_trail)
+    trail = add("trail", download_trail, "download the bundle of a dataset's trail")
+    trail.add_argument("dataset", help="its id, or ACCOUNT/NAME")
+    trail.add_argument("--out", type=Path, default=Path("trail.json"), help="default: trail.json")
 
 
 def verify_file(session: Session, options: argparse.Namespace) -> int:
     """Print every step; exit 0 only when nothing failed and everything required passed."""
     pins = read_pins(options.pins, session.profile.pins)
+    policy = policy_of(pins, with_chain=bool(options.rpc))
     data = options.bundle.read_bytes()
     auditor = Auditor(
-        chain=EvmAuditor(chain_of(pins, options.rpc)) if options.rpc else None,
+        chain=_auditor_chain(pins, options.rpc) if options.rpc else None,
         open_grant=_grant_opener(session.profile.identity),
         check_files=check_folder(options.files, data) if options.files else None,
     )
-    report = verify_bundle(data, policy_of(pins, with_chain=bool(options.rpc)), auditor)
-    words = {
-        Verdict.PASS: "Everything that must hold, holds.",
-        Verdict.FAIL: "This bundle is not what it claims to be.",
-        Verdict.INCOMPLETE: "Nothing failed, but not everything that is required was checked.",
-    }
-    lines = [f"{SIGNS[each.outcome]} {each.number:>2}. {each.step}: {each.outcome.value}. {each.detail}" for each in report.results]
-    session.console.result({"verdict": report.verdict.value, "steps": report.to_document()}, *lines, words[report.verdict])
+    report = verify_bundle(data, policy, auditor, additional=TRADE_CHECKS)
+    lines = [
+        f"{SIGNS[each.outcome]} {each.number:>2}. {each.step}: {each.outcome.value}. {each.detail}"
+        for each in report.results
+    ]
+    found = {"verdict": report.verdict.value, "steps": report.to_document()}
+    session.console.result(found, *lines, WORDS[report.verdict])
     return EXIT[report.verdict]
 
 
 def audit_settlement(session: Session, options: argparse.Namespace) -> int:
     """Print the recomputed payouts of an epoch, or the first difference."""
     pins = read_pins(options.pins, session.profile.pins)
+    token = _token(pins, options.token)
     chain = chain_of(pins, options.rpc)
-    tokens = {str(token["address"]).lower(): token for token in pins.get("tokens", [])}
-    address = (options.token or next(iter(tokens), "")).lower()
-    if not address:
-        raise VerifyRefusal("audit.token", "It is not known which token to audit.", todo="Give --token ADDRESS.")
-    epochs = audit_settlements(
+    audit = audit_settlements(
         chain,
         first_block=int(pins["deployment"]["first_block"]),
-        token=address,
-        get_document=_document_source(session, options),
+        token=token.address,
+        get_document=source_of(session, options, owner="").document,
         up_to_epoch=options.epoch,
         say=session.console.progress,
     )
-    last = epochs[-1]
-    known = tokens.get(address, {})
-    token = Token(chain.chain_id, address, str(known.get("symbol", "units")), int(known.get("decimals", 0)))
-    lines = [f"{each.account}  {Amount(each.amount, token)} this epoch, {Amount(each.cumulative, token)} in all" for each in last.settlement.balances]
-    agrees = all(epoch.agrees for epoch in epochs)
-    found = {
-        "epoch": last.root.epoch,
-        "agrees": agrees,
-        "root": last.root.root,
-        "root_recomputed": "0x" + last.settlement.payout_tree().root.hex(),
-        "digest": last.root.settlement.hex,
-        "cumulative": str(last.settlement.totals.cumulative),
-        "difference": next((epoch.difference for epoch in epochs if epoch.difference), None),
-        "balances": [{"payee": each.payee, "account": each.account, "amount": str(each.amount), "cumulative": str(each.cumulative)} for each in last.settlement.balances],
-    }
-    verdict = (
-        f"Epoch {last.root.epoch}: root, total and every line are what the chain gives."
-        if agrees
-        else f"Epoch {last.root.epoch} differs: {found['difference'] or 'the root or the total on chain is another'}"
-    )
-    session.console.result(found, *lines, verdict)
-    return 0 if agrees else 3
+    last = audit.epochs[-1]
+    lines = [
+        f"{each.account}  {Amount(each.amount, token)} this epoch, {Amount(each.cumulative, token)} in all"
+        for each in last.settlement.balances
+    ]
+    session.console.result(_found(audit), *lines, *_conclusion(audit))
+    if audit.agrees:
+        return 0
+    return 4 if audit.missing else 3
 
 
 def download_trail(session: Session, options: argparse.Namespace) -> int:
@@ -128,33 +111,56 @@ def download_trail(session: Session, options: argparse.Namespace) -> int:
     return 0
 
 
+def _auditor_chain(pins: Mapping[str, Any], rpc: str) -> ChainReader:
+    from provenance.adapters.evm_auditor import EvmAuditor
+
+    return EvmAuditor(chain_of(pins, rpc))
+
+
 def _grant_opener(identity: str | None) -> Callable[[bytes], str] | None:
     if identity is None:
         return None
-    own = pyrage.x25519.Identity.from_str(identity)
-
-    def open_grant(sealed: bytes) -> str:
-        try:
-            key = pyrage.decrypt(sealed, [own]).decode().strip()
-            return str(pyrage.x25519.Identity.from_str(key).to_public())
-        except (pyrage.DecryptError, pyrage.IdentityError) as error:
-            raise VerifyRefusal("verify.grant", "The grant does not open with your identity.", todo="Use the one it was granted to.") from error
-
-    return open_grant
+    own = identity_of(identity)
+    return lambda sealed: str(open_grant(sealed, own).to_public())
 
 
-def _document_source(session: Session, options: argparse.Namespace) -> GetDocument:
-    if options.blocks:
-        store = LocalBlocks(options.blocks, name=str(options.blocks))
-        return lambda digest: store.get_block(Cid.of_digest(digest))
-    if options.ipfs:
-        from provenance.adapters.kubo import KuboBlocks
+def _token(pins: Mapping[str, Any], wanted: str | None) -> Token:
+    """Return the token to audit; of one that the pins do not name, amounts are shown in base units."""
+    known = {str(token["address"]).lower(): token for token in pins.get("tokens", [])}
+    address = wanted.lower() if wanted else next(iter(known), None)
+    if address is None:
+        raise VerifyRefusal("audit.token", "It is not known which token to audit.", todo="Give --token ADDRESS.")
+    found = known.get(address, {"symbol": "UNITS", "decimals": 0})
+    return Token(int(pins["deployment"]["chain"]), address, str(found["symbol"]), int(found["decimals"]))
 
-        node = KuboBlocks(options.ipfs)
-        return lambda digest: node.get_block(Cid.of_digest(digest))
 
-    def from_site(digest: Sha256) -> bytes:
-        return session.client.connection.request("GET", f"/api/v1/documents/{digest.hex}").body
+def _found(audit: SettlementAudit) -> dict[str, Any]:
+    last = audit.epochs[-1]
+    return {
+        "epoch": last.root.epoch,
+        "agrees": audit.agrees,
+        "root": last.root.root,
+        "root_recomputed": "0x" + last.settlement.payout_tree().root.hex(),
+        "digest": last.root.settlement.hex,
+        "cumulative": str(last.root.cumulative),
+        "cumulative_recomputed": str(last.settlement.totals.cumulative),
+        "difference": audit.first_difference,
+        "missing_documents": [digest.hex for digest in audit.missing],
+        "balances": [
+            {
+                "payee": each.payee, "account": each.account, "amount": str(each.amount),
+                "cumulative": str(each.cumulative),
+            }
+            for each in last.settlement.balances
+        ],
+    }  # fmt: skip
 
-    return from_site
 
+def _conclusion(audit: SettlementAudit) -> list[str]:
+    epoch = audit.epochs[-1].root.epoch
+    if audit.agrees:
+        return [f"Epoch {epoch}: root, total and every line are what the chain gives."]
+    lines = [f"Epoch {epoch} differs. {audit.first_difference}"]
+    if audit.missing:
+        lines.append(f"Not decided: {len(audit.missing)} documents about shares of income could not be had.")
+    return lines

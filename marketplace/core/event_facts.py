@@ -32,9 +32,17 @@ from marketplace.core.facts import (
 )
 from marketplace.core.settlement import Settlement
 from marketplace.core.splits import Splits
+from provenance.core.canonical import parse_canonical
 from provenance.core.digest import Sha256
+from provenance.core.refusal import Refusal
 
 ZERO_ADDRESS = "0x" + "00" * 20
+SETTLING_EVENTS = (
+    "LicensePurchased", "LicenseRefunded", "Charged", "RootProposed", "RootAccepted", "DatasetRegistered",
+    "ParentLinked", "Transfer", "SplitsSet", "DatasetFrozen", "DatasetUnfrozen", "BeneficiarySet", "PayeeAdded",
+    "PayeeChanged", "FeePayeeSet",
+)  # fmt: skip
+"""The events that decide a settlement; a Ledger passes over all others."""
 
 
 class Event(Protocol):
@@ -129,11 +137,13 @@ class Ledger:
         token: str,
         epoch: int,
         borders: Sequence[Border],
-        previous: Settlement | None,
-        previous_digest: Sha256 | None,
+        previous: tuple[Sha256, Settlement] | None,
         splits: Mapping[Sha256, Splits],
     ) -> Facts:
-        """Step 3. `borders`: see Facts. Raises FactsRefusal."""
+        """Step 3. `borders`: see Facts; `previous`: digest and content of the last accepted settlement.
+
+        Raises FactsRefusal.
+        """
         last = borders[-1].block if borders else -1
         return Facts(
             deployment=deployment,
@@ -145,8 +155,8 @@ class Ledger:
             charges=[each for each in self.charges if each.token == token and each.block <= last],
             changes=[each for each in self.changes if each.block <= last],
             splits=splits,
-            previous=previous_digest,
-            balances={line.payee: line.cumulative for line in previous.balances} if previous else {},
+            previous=None if previous is None else previous[0],
+            balances={} if previous is None else {line.payee: line.cumulative for line in previous[1].balances},
         )
 
     def splits_wanted(self) -> set[Sha256]:
@@ -170,6 +180,17 @@ class Ledger:
         known.sort(key=lambda each: each[0])
 
 
+def read_splits(documents: Mapping[Sha256, bytes]) -> dict[Sha256, Splits]:
+    """Read what the registry names as splits. It takes any digest: what is no such document pays the owner alone."""
+    found: dict[Sha256, Splits] = {}
+    for digest, data in documents.items():
+        try:
+            found[digest] = Splits.from_document(parse_canonical(data))
+        except Refusal:
+            continue
+    return found
+
+
 def _change(event: Event) -> Change | None:
     block, log, args = event.block_number, event.log_index, event.args
     match event.name:
@@ -179,12 +200,12 @@ def _change(event: Event) -> Change | None:
             return ParentLinked(
                 block, log, _number(args, "dataset"), _number(args, "parent"), _number(args, "shareBps")
             )
-        case "Transfer" if "tokenId" in args and args["from"] != ZERO_ADDRESS:
+        case "Transfer" if args["from"] != ZERO_ADDRESS:  # a mint is part of the registration
             return OwnerChanged(block, log, _number(args, "tokenId"), _text(args, "to"))
         case "SplitsSet":
             return SplitsSet(block, log, _number(args, "dataset"), _digest(args, "splits"))
         case "DatasetFrozen" | "DatasetUnfrozen":
-            return FreezeChanged(block, log, _number(args, "dataset"), event.name == "DatasetFrozen")
+            return FreezeChanged(block, log, _number(args, "dataset"), frozen=event.name == "DatasetFrozen")
         case "BeneficiarySet":
             return BeneficiarySet(block, log, _number(args, "dataset"), _number(args, "payee"))
         case "PayeeAdded":

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from provenance.adapters.evm import EvmChain
 from provenance.core.chain_checks import ChainUnavailable, LicenseState
-from provenance.ports import CallRefused, ChainDown, EventLog
+from provenance.ports import CallRefused, ChainRefusal, EventLog
 
 Answer = TypeVar("Answer")
 
 
 class EvmAuditor:
-    """See ChainReader. A node that does not answer makes a step *not checked*, never failed."""
+    """See ChainReader. A node that is down or contradicts itself makes a step *not checked*, never failed."""
 
     def __init__(self, chain: EvmChain) -> None:
         self._chain = chain
@@ -56,15 +56,13 @@ def _license(found: object, *, active: bool) -> LicenseState | None:
     fields = dict(found) if isinstance(found, dict) else {}
     if not fields or int(fields["dataset"]) == 0:
         return None
-    return LicenseState(
-        dataset=int(fields["dataset"]), licensee=str(fields["licensee"]).lower(), end=int(fields["end"]), active=active
-    )
+    return LicenseState(int(fields["dataset"]), str(fields["licensee"]).lower(), int(fields["end"]), active)
 
 
 def _answered(ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
-    except ChainDown as error:
+    except ChainRefusal as error:
         raise ChainUnavailable(
-            "chain.down", "The node did not answer.", actual=error.message, todo="Try again, or give another RPC address."
+            "chain.down", f"The node gave no usable answer: {error}", todo="Try again, or give another RPC address."
         ) from error
