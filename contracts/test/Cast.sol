@@ -5,8 +5,6 @@ import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManage
 import {IERC1155} from "@openzeppelin/contracts/interfaces/IERC1155.sol";
 
 import {DatasetRegistry} from "../src/DatasetRegistry.sol";
-import {Market} from "../src/Market.sol";
-import {MarketExtension} from "../src/MarketExtension.sol";
 import {TestUSD} from "../src/TestUSD.sol";
 import {IDatasetRegistry} from "../src/interfaces/IDatasetRegistry.sol";
 import {IDisputes} from "../src/interfaces/IDisputes.sol";
@@ -26,6 +24,7 @@ interface Vm {
     function expectRevert() external;
     function expectRevert(bytes calldata reason) external;
     function expectPartialRevert(bytes4 selector) external;
+    function getCode(string calldata what) external view returns (bytes memory);
     function getBlockTimestamp() external view returns (uint256);
     function prank(address sender) external;
     function roll(uint256 number) external;
@@ -101,9 +100,9 @@ abstract contract Cast {
     function setUp() public virtual {
         vm.warp(1_800_000_000);
         vm.roll(1_000_000);
-        authority = new AccessManager(address(this));
-        usd = new TestUSD();
-        registry = new DatasetRegistry(address(authority), "https://cadastre.example/d/");
+        authority = AccessManager(_create("AccessManager.sol:AccessManager", abi.encode(address(this))));
+        usd = TestUSD(_create("TestUSD.sol:TestUSD", ""));
+        registry = _deployRegistry();
         market = _deployMarket(_config());
         _grantRoles();
         registry.addLicenseSource(address(market));
@@ -134,9 +133,34 @@ abstract contract Cast {
         });
     }
 
+    function _deployRegistry() internal returns (DatasetRegistry) {
+        bytes memory arguments = abi.encode(address(authority), "https://cadastre.example/d/");
+        return DatasetRegistry(_create("DatasetRegistry.sol:DatasetRegistry", arguments));
+    }
+
     function _deployMarket(IMarket.Config memory config) internal returns (IWholeMarket) {
-        MarketExtension extension = new MarketExtension(config);
-        return IWholeMarket(address(new Market(config, address(extension), "https://cadastre.example/l/{id}.json")));
+        return _deployMarket(config, _deployExtension(config));
+    }
+
+    function _deployMarket(IMarket.Config memory config, address extension) internal returns (IWholeMarket) {
+        bytes memory arguments = abi.encode(config, extension, "https://cadastre.example/l/{id}.json");
+        return IWholeMarket(_create("Market.sol:Market", arguments));
+    }
+
+    function _deployExtension(IMarket.Config memory config) internal returns (address) {
+        return _create("MarketExtension.sol:MarketExtension", abi.encode(config));
+    }
+
+    /// @dev Deploys from the artifact: with `new`, the compiler would optimize the whole market again for every test.
+    function _create(string memory what, bytes memory arguments) internal returns (address deployed) {
+        bytes memory code = bytes.concat(vm.getCode(what), arguments);
+        assembly {
+            deployed := create(0, add(code, 0x20), mload(code))
+            if iszero(deployed) {
+                returndatacopy(code, 0, returndatasize())
+                revert(code, returndatasize())
+            }
+        }
     }
 
     function _grantRoles() private {
@@ -164,7 +188,7 @@ abstract contract Cast {
     }
 
     function _allow(address token) internal {
-        usd.mint(address(this), 10_000);
+        TestUSD(token).mint(address(this), 10_000);
         TestUSD(token).approve(address(market), 10_000);
         market.allowToken(token);
     }
@@ -307,7 +331,10 @@ abstract contract Cast {
     }
 
     function _order(Person memory payer, Person memory licensee) internal returns (ILicenses.Order memory) {
-        return ILicenses.Order(payer.account, licensee.account, keccak256(abi.encode(++_orders)), block.timestamp + 1 hours);
+        return
+            ILicenses.Order(
+                payer.account, licensee.account, keccak256(abi.encode(++_orders)), block.timestamp + 1 hours
+            );
     }
 
     function _signOffer(Person memory owner, ILicenses.Offer memory offer) internal returns (bytes memory) {
@@ -396,9 +423,9 @@ abstract contract Cast {
             tree[2 * n - 2 - k] =
                 keccak256(bytes.concat(keccak256(abi.encode(address(usd), leaves[k].payee, leaves[k].amount))));
         }
-        for (uint256 i = n - 1; i-- > 0;) {
-            (bytes32 a, bytes32 b) = (tree[2 * i + 1], tree[2 * i + 2]);
-            tree[i] = a < b ? keccak256(bytes.concat(a, b)) : keccak256(bytes.concat(b, a));
+        for (uint256 i = n - 1; i > 0; --i) {
+            (bytes32 a, bytes32 b) = (tree[2 * i - 1], tree[2 * i]);
+            tree[i - 1] = a < b ? keccak256(bytes.concat(a, b)) : keccak256(bytes.concat(b, a));
         }
     }
 
@@ -454,7 +481,13 @@ abstract contract Cast {
     function _propose(uint32 epoch, bytes32 root, uint64 total) internal {
         vm.prank(proposer.account);
         market.propose(
-            address(usd), epoch, uint64(block.number - 1), blockhash(block.number - 1), root, total, keccak256("settlement")
+            address(usd),
+            epoch,
+            uint64(block.number - 1),
+            blockhash(block.number - 1),
+            root,
+            total,
+            keccak256("settlement")
         );
     }
 

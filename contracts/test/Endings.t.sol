@@ -43,9 +43,7 @@ contract EndingsTest is Cast {
         _refused(abi.encodeWithSelector(ILicenses.LicensesNotRefunder.selector, dataset, mallory.account));
         vm.prank(mallory.account);
         market.refund(treasury.account, order.order);
-        _refused(
-            abi.encodeWithSelector(ILicenses.LicensesUnknownOrder.selector, mallory.account, order.order)
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesUnknownOrder.selector, mallory.account, order.order));
         vm.prank(ada.account);
         market.refund(mallory.account, order.order);
     }
@@ -53,11 +51,7 @@ contract EndingsTest is Cast {
     function test_nothing_is_refunded_after_the_hold() public {
         uint256 heldUntil = uint256(market.purchaseOf(treasury.account, order.order).bucket) * 1 days;
         vm.warp(heldUntil);
-        _refused(
-            abi.encodeWithSelector(
-                ILicenses.LicensesHoldOver.selector, uint256(license), heldUntil, heldUntil
-            )
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesHoldOver.selector, uint256(license), heldUntil, heldUntil));
         vm.prank(ada.account);
         market.refund(treasury.account, order.order);
     }
@@ -68,9 +62,7 @@ contract EndingsTest is Cast {
         ILicenses.Order memory other = _order(treasury, cleo);
         uint64 id = _buy(ada, offer, other, treasury);
         _refused(
-            abi.encodeWithSelector(
-                ILicenses.LicensesHoldOver.selector, uint256(id), block.timestamp, block.timestamp
-            )
+            abi.encodeWithSelector(ILicenses.LicensesHoldOver.selector, uint256(id), block.timestamp, block.timestamp)
         );
         vm.prank(ada.account);
         market.refund(treasury.account, other.order);
@@ -96,9 +88,7 @@ contract EndingsTest is Cast {
         market.announceRevocation(treasury.account, order.order, 2, REASON, 0, "");
         _true(market.isActive(license, 1), "still active");
         vm.warp(due - 1);
-        _refused(
-            abi.encodeWithSelector(ILicenses.LicensesCurePeriod.selector, uint256(license), due, due - 1)
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesCurePeriod.selector, uint256(license), due, due - 1));
         market.executeRevocation(license);
         vm.warp(due);
         market.executeRevocation(license);
@@ -143,9 +133,7 @@ contract EndingsTest is Cast {
         Person[4] memory operators = [refunder, resolver, guardian, proposer];
         for (uint256 i = 0; i < operators.length; ++i) {
             _refused(
-                abi.encodeWithSelector(
-                    ILicenses.LicensesNotOwner.selector, dataset, ada.account, operators[i].account
-                )
+                abi.encodeWithSelector(ILicenses.LicensesNotOwner.selector, dataset, ada.account, operators[i].account)
             );
             vm.prank(operators[i].account);
             market.announceRevocation(treasury.account, order.order, 1, REASON, block.timestamp, "");
@@ -180,9 +168,7 @@ contract EndingsTest is Cast {
             ada,
             keccak256(
                 abi.encode(
-                    keccak256(
-                        "Revocation(uint64 license,uint16 ground,bytes32 reason,uint32 round,uint256 deadline)"
-                    ),
+                    keccak256("Revocation(uint64 license,uint16 ground,bytes32 reason,uint32 round,uint256 deadline)"),
                     license,
                     1,
                     REASON,

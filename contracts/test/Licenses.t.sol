@@ -55,9 +55,7 @@ contract LicensesTest is Cast {
         (uint8 v, bytes32 r, bytes32 s) = _signAuthorization(treasury, offer, order);
         uint256 before = usd.balanceOf(treasury.account);
         _refused(
-            abi.encodeWithSelector(
-                ILicenses.LicensesOrderExists.selector, treasury.account, order.order, uint256(id)
-            )
+            abi.encodeWithSelector(ILicenses.LicensesOrderExists.selector, treasury.account, order.order, uint256(id))
         );
         market.buyWithAuthorization(offer, signature, order, v, r, s);
         _eq(usd.balanceOf(treasury.account), before, "money");
@@ -97,9 +95,7 @@ contract LicensesTest is Cast {
             cleo,
             _domain("Test USD", address(usd)),
             keccak256(
-                abi.encode(
-                    keccak256("CancelAuthorization(address authorizer,bytes32 nonce)"), cleo.account, nonce
-                )
+                abi.encode(keccak256("CancelAuthorization(address authorizer,bytes32 nonce)"), cleo.account, nonce)
             )
         );
         IERC3009Cancel(address(usd)).cancelAuthorization(cleo.account, nonce, cv, cr, cs);
@@ -116,9 +112,7 @@ contract LicensesTest is Cast {
         bytes32 nonce = market.orderNonce(market.hashOffer(offer), order.licensee, order.order);
         vm.expectRevert();
         vm.prank(mallory.account);
-        usd.receiveWithAuthorization(
-            cleo.account, address(market), offer.price, 0, order.validBefore, nonce, v, r, s
-        );
+        usd.receiveWithAuthorization(cleo.account, address(market), offer.price, 0, order.validBefore, nonce, v, r, s);
     }
 
     function test_an_expired_authorization_is_refused() public {
@@ -127,9 +121,7 @@ contract LicensesTest is Cast {
         bytes memory signature = _signOffer(ada, offer);
         (uint8 v, bytes32 r, bytes32 s) = _signAuthorization(cleo, offer, order);
         vm.warp(order.validBefore);
-        _refused(
-            abi.encodeWithSelector(ILicenses.LicensesExpired.selector, order.validBefore, order.validBefore)
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesExpired.selector, order.validBefore, order.validBefore));
         market.buyWithAuthorization(offer, signature, order, v, r, s);
     }
 
@@ -137,9 +129,7 @@ contract LicensesTest is Cast {
         ILicenses.Offer memory offer = _offer(dataset);
         ILicenses.Order memory order = _order(treasury, cleo);
         bytes memory signature = _signOffer(ada, offer);
-        _refused(
-            abi.encodeWithSelector(ILicenses.LicensesNotPayer.selector, treasury.account, mallory.account)
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesNotPayer.selector, treasury.account, mallory.account));
         vm.prank(mallory.account);
         market.buy(offer, signature, order, "");
         bytes memory consent = _signOrder(treasury, offer, order);
@@ -189,9 +179,7 @@ contract LicensesTest is Cast {
             _domain("Test USD", address(usd)),
             keccak256(
                 abi.encode(
-                    keccak256(
-                        "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
-                    ),
+                    keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
                     cleo.account,
                     address(market),
                     offer.price,
@@ -287,11 +275,7 @@ contract LicensesTest is Cast {
     }
 
     function test_an_offer_is_cancelled_by_its_owner_or_her_signature_alone() public {
-        _refused(
-            abi.encodeWithSelector(
-                ILicenses.LicensesNotOwner.selector, dataset, ada.account, mallory.account
-            )
-        );
+        _refused(abi.encodeWithSelector(ILicenses.LicensesNotOwner.selector, dataset, ada.account, mallory.account));
         vm.prank(mallory.account);
         market.cancelOffer(uint64(dataset), 1, block.timestamp, "");
         bytes32 message = keccak256(
@@ -317,9 +301,7 @@ contract LicensesTest is Cast {
         ILicenses.Offer memory offer = _offer(dataset);
         offer.licensee = ben.account;
         _expectRefusal(
-            ada,
-            offer,
-            abi.encodeWithSelector(ILicenses.LicensesOfferForOther.selector, ben.account, cleo.account)
+            ada, offer, abi.encodeWithSelector(ILicenses.LicensesOfferForOther.selector, ben.account, cleo.account)
         );
         _buy(ada, offer, _order(treasury, ben), treasury);
     }
@@ -336,9 +318,7 @@ contract LicensesTest is Cast {
         _expectRefusal(
             ada,
             offer,
-            abi.encodeWithSelector(
-                ILicenses.LicensesHoldTooLong.selector, uint256(365 days + 1), uint256(365 days)
-            )
+            abi.encodeWithSelector(ILicenses.LicensesHoldTooLong.selector, uint256(365 days + 1), uint256(365 days))
         );
     }
 

@@ -54,7 +54,7 @@ contract RegistryTest is Cast {
 
     function test_a_registration_signed_for_another_contract_or_chain_is_refused() public {
         IDatasetRegistry.Registration memory r = _registration(ada, 500);
-        DatasetRegistry other = new DatasetRegistry(address(authority), "");
+        DatasetRegistry other = _deployRegistry();
         bytes memory signature = _signRegistry(ada, _hashRegistration(r));
         _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryBadSignature.selector, ada.account));
         other.registerWithSig(r, new bytes[](0), signature);
@@ -165,9 +165,7 @@ contract RegistryTest is Cast {
         IDatasetRegistry.Registration memory r = _registration(ben, 0);
         r.parents = _ids(parent);
         r.parentLicenses = _ids(77);
-        _refused(
-            abi.encodeWithSelector(IDatasetRegistry.RegistryLicenseOfOtherDataset.selector, 77, 0, parent)
-        );
+        _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryLicenseOfOtherDataset.selector, 77, 0, parent));
         _submit(ben, r);
         r.parentLicenses = _ids((uint256(1) << 64) | 1);
         _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryUnknownLicenseSource.selector, 1, 1));
