@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -43,12 +44,15 @@ def _secret_key() -> str:
         return given
     path = CADASTRE_VAR / "secret_key"
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # O_EXCL: of two processes that start together one writes, the other reads what it wrote.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    if not path.exists():
+        # Written apart and linked into place: of several processes that start together one wins, and none reads a file
+        # that is still empty.
+        handle, written = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            os.link(written, path)
+        Path(written).unlink()
     return path.read_text() or _made_elsewhere(path)
 
 
