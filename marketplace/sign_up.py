@@ -18,4 +18,5 @@ class AccountAdapter(DefaultAccountAdapter):
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: FBT001, FBT002  # allauth's signature
         """Save the user that `form` describes, and the personal account that everything else belongs to."""
         user = super().save_user(request, user, form, commit=False)
-        return complete_sign_up(user=user, now=timezone.now()) if commit else user
+        name = form.cleaned_data.get("display_name") or None
+        return complete_sign_up(user=user, now=timezone.now(), display_name=name) if commit else user

@@ -21,3 +21,8 @@ urlpatterns = [
     # The website, and below /log/ the log's static files.
     path("", include("marketplace.web.urls")),
 ]
+
+handler400 = "marketplace.web.errors.bad_request"
+handler403 = "marketplace.web.errors.forbidden"
+handler404 = "marketplace.web.errors.not_found"
+handler500 = "marketplace.web.errors.failed"

@@ -18,10 +18,11 @@ NAME_LIMIT = 100
 SLUG_LIMIT = 40
 # First segments of addresses that are, or may become, pages.
 _RESERVED = """
-about account accounts admin api audit blog cadastre certificate checkout cid d dashboard datasets docs draft e
-earnings explore grants healthz help home jobs l legal license licenses log login logout lookup market new notice
-operator orders org organizations payouts pricing privacy publish register robots search security settings
-settlements sha256 sign-in sign-up static status support terms test uploads verify webhooks
+about account accounts admin api api-docs audit balance blog cadastre certificate checkout cid contribution d
+dashboard datasets disclosed docs draft e earnings explore find grants healthz help home invitation jobs l legal
+license licenses log login logout look-up lookup market new notice operator orders org organizations payouts preview
+pricing privacy problems publish register robots s search security settings settlements sha256 sign-in sign-up static
+status support terms test uploads verify webhooks
 """
 RESERVED = frozenset(_RESERVED.split())
 
@@ -40,7 +41,7 @@ def complete_sign_up(*, user: User, now: datetime, display_name: str | None = No
     e-mail address.
     """
     user.save()
-    slug = _free_slug(user.email.partition("@")[0])
+    slug = _free_slug(display_name or user.email.partition("@")[0])
     create_account(kind=Account.Kind.PERSON, slug=slug, display_name=display_name or slug, owner=user, now=now)
     return user
 

@@ -16,7 +16,7 @@ from marketplace.queries.catalog import own_listing
 from marketplace.queries.metering import license_deployment, license_terms
 from marketplace.queries.orders import delivery_of, own_license
 from provenance.doorbell import ring
-from provenance.models import ContentKey, GrantRow, PackageRecord
+from provenance.models import ContentKey, GrantRow, GrantState, PackageRecord
 
 RECIPIENTS_LIMIT = 20
 DISCLOSURE_DAYS = 366
@@ -126,6 +126,20 @@ def add_recipient(*, by: Actor, license_id: str, recipient: str, now: datetime) 
             "license.recipients", "The license has too many recipients.", limit=RECIPIENTS_LIMIT, actual=len(known)
         )
     return [_want_grant(row, package, recipient, now) for package in covered_packages(row)]
+
+
+def retry_delivery(*, by: Actor, license_id: str, now: datetime) -> int:
+    """Ask again for the keys whose grant was refused, for a cause that may have passed; return how many.
+
+    Raises AccessRefusal.
+    """
+    by.require(Act.BUY)
+    row = own_license(by.account, license_id)
+    refused = GrantRow.objects.filter(license=row.pk, state=GrantState.REFUSED)
+    again = refused.update(state=GrantState.WANTED, cause="", changed=now)
+    if again:
+        ring(market_calls.SIGN)
+    return again
 
 
 def want_grants(row: LicenseRow, *, now: datetime) -> int:

@@ -11,11 +11,11 @@ from django.db import transaction
 from marketplace import idempotency, market_calls
 from marketplace.actions.vouchers import make_voucher
 from marketplace.core.terms import Terms, Use
-from marketplace.core.voucher import Subject, UsageRefusal, UsageReport, check_report, in_force, reports_root
+from marketplace.core.voucher import Owed, Subject, UsageRefusal, UsageReport, check_report, in_force, reports_root
 from marketplace.models import LicenseRow
 from marketplace.models import UsageReport as ReportRow
 from marketplace.queries.actors import Act, Actor
-from marketplace.queries.metering import license_terms, owed_for, reported
+from marketplace.queries.metering import last_voucher, license_terms, owed_for, reported
 from marketplace.queries.orders import own_license
 from provenance.core.canonical import Json, document_bytes
 from provenance.core.digest import Sha256
@@ -61,6 +61,19 @@ def report_usage(*, by: Actor, license_id: str, key: str, used: Usage, now: date
         account=by.account.pk, key=key, request=["usage", license_id, used.to_json()], effect=effect, now=now
     )
     return ReportRow.objects.get(pk=str(outcome.response["report"]))
+
+
+def preview_usage(*, by: Actor, license_id: str, used: Usage, now: datetime) -> Owed:
+    """Return the units of a report and what it would add to the amount owed; refuses what `report_usage` refuses."""
+    by.require(Act.USE)
+    row = own_license(by.account, license_id)
+    terms = license_terms(row)
+    report = _checked_report(row, terms, used)
+    reports = [*reported(license_id), report]
+    in_force(reports)
+    last = last_voucher(license_id)
+    after = owed_for(row, terms.rate, reports, now=now)
+    return Owed(report.quantity, after.amount - (0 if last is None else last.cumulative_amount))
 
 
 @transaction.atomic

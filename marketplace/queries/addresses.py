@@ -53,3 +53,15 @@ def addresses_of(account: Account) -> list[str]:
 def _signing(row: AccountAddress) -> Signing:
     assert row.address is not None
     return Signing(row.address, None if row.key_path == WALLET else row.key_path)
+
+
+def owner_addresses(account: Account) -> list[AccountAddress]:
+    """Return the addresses under which the account owns datasets, custodial and own, oldest first."""
+    rows = AccountAddress.objects.filter(account=account, purpose=AccountAddress.Purpose.OWNER)
+    return list(rows.exclude(state=AccountAddress.State.RETIRED).order_by("created"))
+
+
+def withdrawal_addresses(account: Account) -> list[AccountAddress]:
+    """Return the addresses that the account named to withdraw to, newest first."""
+    rows = AccountAddress.objects.filter(account=account, purpose=AccountAddress.Purpose.WITHDRAWAL)
+    return list(rows.exclude(state=AccountAddress.State.RETIRED).order_by("-created"))

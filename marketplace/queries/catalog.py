@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from marketplace.core.caip import slug_of
 from marketplace.core.money import BPS
 from marketplace.core.offer import Offer
 from marketplace.core.terms import Terms
@@ -95,6 +96,24 @@ def public_offers(dataset: str, *, now: datetime) -> list[OfferRow]:
     return list(rows.order_by("-created"))
 
 
+def offers_of(dataset: str) -> list[OfferRow]:
+    """Return every public offer that a dataset ever had, newest first."""
+    rows = OfferRow.objects.select_related("terms").filter(dataset=dataset, public=True)
+    return list(rows.order_by("-created"))
+
+
+def private_quotes_of(dataset: str) -> list[Quote]:
+    """Return the offers of a dataset that were made to one account each, newest first."""
+    rows = Quote.objects.select_related("account", "offer").filter(listing=dataset, wanted__isnull=False)
+    return list(rows.order_by("-created")[:50])
+
+
+def refunds_wanted(dataset: str) -> list[LicenseRow]:
+    """Return the active licenses of a dataset whose buyers asked for the price back, oldest first."""
+    rows = LicenseRow.objects.filter(dataset=dataset, state="active", order__refund_wanted__isnull=False)
+    return list(rows.order_by("order__refund_wanted"))
+
+
 def offer_value(row: OfferRow) -> Offer:
     """Return the offer that the row's document states."""
     return Offer.from_document(parse_canonical(bytes(row.document)))
@@ -124,6 +143,11 @@ def own_quote(account: Account, quote: UUID) -> Quote:
     if found is None:
         raise AccessRefusal("quote.not_found", "There is no such quote.", actual=str(quote))
     return found
+
+
+def title_of(dataset: str) -> str:
+    """Return the title that a dataset (CAIP-19) is listed under, or its id in addresses."""
+    return Listing.objects.filter(pk=dataset).values_list("title", flat=True).first() or slug_of(dataset)
 
 
 def listings_of(account: Account) -> list[Listing]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from marketplace.core.caip import AccountName
 from marketplace.core.compatibility import Conflict, conflicts
 from marketplace.core.splits import Share, Splits
@@ -97,6 +99,12 @@ def draft_conflicts(draft: Draft, *, now: datetime) -> tuple[Conflict, ...]:
     parents = [str(parent["dataset"]) for parent in submission.parents]
     owner = AccountName.parse(submission.owner).address
     return conflicts(terms, upstream_of(parents, draft.parent_licenses, now=now, owner=owner))
+
+
+def contributors_of(dataset: str) -> QuerySet[Contributor]:
+    """Return who shares the income of a published dataset (CAIP-19), whichever version they came with."""
+    rows = Contributor.objects.filter(draft__dataset=dataset, draft__state=Draft.State.PUBLISHED)
+    return rows.exclude(state=Contributor.State.DECLINED).order_by("created", "pk")
 
 
 def draft_splits(draft: Draft) -> Splits | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from marketplace.models import Account, Disclosure, LicenseRow, Order, UsageReport, VoucherRow
+from marketplace.models import Account, Disclosure, LicenseRow, OfferRow, Order, Quote, UsageReport, VoucherRow
 from marketplace.queries.actors import AccessRefusal
 from provenance.models import Document, GrantRow
 
@@ -89,6 +89,33 @@ def disclosed_license(token: str, *, now: datetime) -> tuple[LicenseRow, Disclos
     if found is None or row is None:
         raise AccessRefusal("disclosure.not_found", "This link is unknown, revoked or expired.")
     return row, found
+
+
+def recipients_of(account: Account) -> list[str]:
+    """Return the age recipients that the account has bought for, latest first, each once."""
+    used = Order.objects.filter(account=account).order_by("-created").values_list("recipient", flat=True)[:50]
+    return list(dict.fromkeys(used))
+
+
+def public_offer(digest: str, *, now: datetime) -> OfferRow:
+    """Return a live public offer by its digest. Raises AccessRefusal `offer.not_found`."""
+    row = OfferRow.objects.select_related("terms", "account").filter(pk=digest, public=True, state="live").first()
+    if row is None or (row.expires is not None and row.expires <= now):
+        raise AccessRefusal("offer.not_found", "This offer does not exist, or has ended.", actual=digest[:80])
+    return row
+
+
+def quotes_to(account: Account, *, now: datetime) -> QuerySet[Quote]:
+    """Return the private offers that were made to the account and can still be accepted, newest first."""
+    private = Quote.objects.select_related("listing", "offer", "offer__terms").filter(
+        account=account, wanted__isnull=False
+    )
+    return private.filter(state__in=(Quote.State.WANTED, Quote.State.READY), expires__gt=now).order_by("-created")
+
+
+def disclosures_of(license_id: str, *, now: datetime) -> QuerySet[Disclosure]:
+    """Return the links by which a license is shown to named readers, newest first."""
+    return Disclosure.objects.filter(license=license_id, revoked=None, expires__gt=now).order_by("-created")
 
 
 def reports_of(account: Account, license_id: str = "") -> QuerySet[UsageReport]:

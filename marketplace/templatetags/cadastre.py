@@ -9,8 +9,14 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from marketplace.core.caip import slug_of
 from marketplace.core.money import Amount, Token, percent
+from marketplace.core.sentences import use_in_words
+from marketplace.core.terms import Use
+from marketplace.queries import catalog
 from marketplace.queries.deployments import DeploymentRefusal, payment_token, token_by_caip
+from provenance.core.cid import Cid
+from provenance.core.digest import Sha256
 from provenance.core.parcel import draw_parcel
 
 register = template.Library()
@@ -124,3 +130,61 @@ def records_in_words(count: int, kind: str) -> str:
     names = {"image": ("picture", "pictures"), "table": ("row", "rows"), "text": ("text", "texts"), "audio": ("recording", "recordings")}
     one, many = names.get(kind, ("record", "records"))
     return f"{count:,} {one if count == 1 else many}"
+
+
+@register.filter
+def title_of(caip: str) -> str:
+    """Return the title that a dataset is listed under, or its id."""
+    return catalog.title_of(caip)
+
+
+@register.filter
+def dataset_id(caip: str) -> str:
+    """Return the id in addresses of a dataset or license."""
+    return slug_of(caip)
+
+
+@register.filter
+def hours(seconds: int) -> str:
+    """Write a delay as people do: `24 hours`, `90 seconds`."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * size or seconds == size:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} seconds"
+
+
+@register.filter
+def minus(count: int, less: int) -> int:
+    """Subtract."""
+    return count - less
+
+
+@register.filter
+def uses_in_words(uses: list[str]) -> str:
+    """Write the uses of a license as people do; `commercial` is said by the terms, not here."""
+    return ", ".join(use_in_words(Use(use)) for use in uses if use in Use)
+
+
+@register.filter
+def cid_of(digest: str) -> str:
+    """Return the raw CIDv1 of a document by its SHA-256: what its digest on chain leads to in IPFS."""
+    return str(Cid.of_digest(Sha256.from_hex(digest)))
+
+
+@register.filter
+def signed_money(units: int, token: str = "") -> str:
+    """Write what came with a plus and what went with a minus sign."""
+    return f"{'−' if units < 0 else '+'}{money(abs(units), token)}"
+
+
+@register.filter
+def percent_typed(bps: int) -> str:
+    """Write basis points as a person types them: `12.5`."""
+    return percent(bps).removesuffix(" %")
+
+
+@register.filter
+def seconds_ago(seconds: str) -> str:
+    """Write an age as people do."""
+    return hours(int(seconds))

@@ -7,9 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from marketplace.queries.actors import AccessRefusal, Actor, actor_of_user
+from marketplace.models import User
+from marketplace.queries.actors import Actor
+from marketplace.queries.members import memberships_of
+from marketplace.session import actor_of_session
 
-SESSION_ACCOUNT = "account"
 THEMES = frozenset({"light", "dark"})
 SECTIONS = {
     "explore": "explore",
@@ -17,8 +19,10 @@ SECTIONS = {
     "publish": "publish",
     "licenses": "licenses",
     "license": "licenses",
+    "order": "licenses",
     "checkout": "explore",
     "earnings": "earnings",
+    "balance": "earnings",
     "audit": "audit",
     "log": "audit",
     "entry": "audit",
@@ -28,17 +32,21 @@ SECTIONS = {
 }
 
 
+SETTINGS = {
+    "account": "account",
+    "api-keys": "keys",
+    "own-key": "custody",
+    "account_email": "email",
+    "account_change_password": "password",
+    "account_set_password": "password",
+}
+
+
 def actor_of(request: HttpRequest) -> Actor | None:
-    """Return who acts: the signed-in user for the account chosen in this session; None for a visitor."""
-    if not request.user.is_authenticated:
-        return None
-    slug = request.session.get(SESSION_ACCOUNT)
-    try:
-        return actor_of_user(request.user, slug)
-    except AccessRefusal:
-        # The membership ended while the session went on.
-        request.session.pop(SESSION_ACCOUNT, None)
-        return actor_of_user(request.user)
+    """Return who acts, asked for once per request: page and context say the same."""
+    if not hasattr(request, "_cadastre_actor"):
+        request._cadastre_actor = actor_of_session(request)  # type: ignore[attr-defined]  # noqa: SLF001  # kept with it
+    return request._cadastre_actor  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001  # the same
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -46,11 +54,13 @@ def page(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme")
     match = request.resolver_match
     name = (match.url_name or "") if match else ""
-    actor = actor_of(request) if hasattr(request, "user") else None
+    actor = actor_of(request)
     return {
         "theme": theme if theme in THEMES else None,
         "test_network": not settings.LIVE,
         "section": SECTIONS.get(name.split("-")[0], ""),
+        "settings_tab": "mfa" if name.startswith("mfa_") else SETTINGS.get(name, ""),
         "actor": actor,
         "account": actor.account if actor else None,
+        "memberships": memberships_of(request.user) if isinstance(request.user, User) else (),
     }

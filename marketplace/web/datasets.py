@@ -18,6 +18,7 @@ from marketplace.web.context import actor_of
 from marketplace.web.family import Family, family_of, payees_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.negotiation import wants_json
+from marketplace.web.structured_data import as_script, croissant
 from marketplace.web.timeline import BASES, happenings, license_entries, trail_entries
 from provenance.content_queries import (
     dataset_record,
@@ -42,7 +43,7 @@ def dataset(request: HttpRequest, slug: str, tab: str = "preview") -> HttpRespon
         return redirect(f"/api/v1/datasets/{slug}")
     context = _head(request, record, None)
     context |= {"tab": tab, "tabs": TABS} | BUILDERS[tab](request, context)
-    return render(request, f"web/dataset_{tab}.html", context)
+    return _answer(request, f"web/dataset_{tab}.html", context)
 
 
 def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
@@ -54,7 +55,7 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         return redirect(f"/api/v1/datasets/{slug}/versions/{number}")
     context = _head(request, record, number)
     context |= {"tab": "files", "tabs": TABS} | _files(request, context)
-    return render(request, "web/dataset_files.html", context)
+    return _answer(request, "web/dataset_files.html", context)
 
 
 def named(request: HttpRequest, account: str, name: str) -> HttpResponse:
@@ -77,8 +78,43 @@ def preview(request: HttpRequest, file: Any) -> HttpResponse:
 
 def manifest_document(digest: str) -> dict[str, Any]:
     """Return a public document by digest, or nothing when this register does not have it."""
-    row = Document.objects.filter(pk=digest).first()
+    row = Document.objects.filter(pk=digest, public=True).first()
     return dict(parse_canonical(bytes(row.content))) if row else {}  # type: ignore[arg-type]  # documents are objects
+
+
+def _answer(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    response = render(request, template, context)
+    slug, shown = context["id"], context["shown"]
+    links = [
+        f'</api/v1/datasets/{slug}>; rel="alternate"; type="application/json"',
+        f'</sha256/{shown.manifest}>; rel="describedby"; type="application/json"',
+    ]
+    if context["offer"] is not None:
+        links.append(f'</sha256/{context["offer"].terms_id}>; rel="license"; type="application/json"')
+        links.append(f'</d/{slug}/license.xml>; rel="license"; type="application/rsl+xml"')
+    response["Link"] = ", ".join(links)
+    return response
+
+
+def _json_ld(record: DatasetRecord, context: dict[str, Any]) -> str:
+    manifest, offer = context["manifest"], context["offer"]
+    if not manifest:
+        return ""
+    return as_script(
+        croissant(
+            slug=record.slug,
+            manifest=manifest,
+            manifest_digest=context["shown"].manifest,
+            version=context["shown"].version,
+            published=f"{context['shown'].published_at:%Y-%m-%d}",
+            root=str(context["package_document"].get("root", "")),
+            listing=context["listing"],
+            offer=offer,
+            terms=context["terms"],
+            token=token_by_caip(offer.token) if offer else None,
+            parents=[parent.id for parent in context["family"].parents],
+        )
+    )
 
 
 def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> dict[str, Any]:
@@ -87,11 +123,11 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
     shown = _version(record, number)
     manifest = manifest_document(shown.manifest)
     offers = public_offers(caip, now=timezone.now()) if listing else []
-    offer = offers[-1] if offers else None
+    offer = offers[0] if offers else None
     terms = offer_terms(offer) if offer else None
     package = latest_package(caip, shown.version)
     package_document = manifest_document(package.digest) if package else {}
-    return {
+    context = {
         "record": record,
         "caip": caip,
         "id": record.slug,
@@ -113,6 +149,7 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
         "mine": _is_mine(request, listing),
         "bases": BASES,
     }
+    return {**context, "json_ld": _json_ld(record, context)}
 
 
 def _version(record: DatasetRecord, number: int | None) -> VersionRecord:

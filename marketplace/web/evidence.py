@@ -127,13 +127,13 @@ def by_cid(request: HttpRequest, cid: str) -> HttpResponse:
         parsed = Cid.parse(cid)
     except CidRefusal as refusal:
         raise Http404 from refusal
-    document = Document.objects.filter(pk=parsed.sha256.hex).first()
+    document = Document.objects.filter(pk=parsed.sha256.hex, public=True).first()
     return _known(request, f"CID {cid}", datasets_with_cid(cid), document)
 
 
 def by_sha256(request: HttpRequest, digest: str) -> HttpResponse:
     """What is known here under a digest: manifests and other public documents, files of open data."""
-    document = Document.objects.filter(pk=digest).first()
+    document = Document.objects.filter(pk=digest, public=True).first()
     return _known(request, f"SHA-256 {digest}", datasets_with_sha256(digest), document)
 
 

@@ -70,12 +70,6 @@ def payees_of(record: DatasetRecord, family: Family) -> list[Payee]:
     return [Payee(_creator(record.caip), "owner", BPS - sum(owed.values()), ""), *rows]
 
 
-def title_of(caip: str) -> str:
-    """Return the title that a dataset is listed under, or its id."""
-    listing = Listing.objects.filter(pk=caip).first()
-    return listing.title if listing else slug_of_caip(caip)
-
-
 def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:
     caip = record.deployment.dataset_caip(token)
     found = DatasetRecord.objects.filter(deployment=record.deployment, token=token).first()

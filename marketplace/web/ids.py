@@ -6,13 +6,11 @@ import re
 
 from django.http import Http404
 
+from marketplace.core.caip import slug_of as slug_of_caip
+
+__all__ = ["dataset_caip", "license_caip", "slug_of_caip"]
+
 ID = re.compile(r"(?P<chain>[1-9][0-9]{0,18})-(?P<contract>[0-9a-f]{40})-(?P<number>[1-9][0-9]{0,18})")
-
-
-def slug_of_caip(caip: str) -> str:
-    """Return `31337-5fbd…-12` for `eip155:31337/erc721:0x5fbd…/12`."""
-    chain, asset, number = caip.removeprefix("eip155:").split("/")
-    return f"{chain}-{asset.partition(':0x')[2]}-{number}"
 
 
 def dataset_caip(slug: str) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from marketplace.core.money import BPS, divide, part, percent
 from marketplace.models import Contributor, Draft
-from marketplace.queries.catalog import current_fee_bps, fee_part
+from marketplace.queries.catalog import current_fee_bps, fee_part, title_of
 from marketplace.queries.deployments import current_deployment, payment_token
 from marketplace.templatetags.cadastre import money
-from marketplace.web.family import title_of
 from provenance.content_queries import dataset_record
 from provenance.models import ParentEdge, Submission
 

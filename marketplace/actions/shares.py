@@ -1,0 +1,152 @@
+"""Changing who shares the income of a published dataset.
+
+Shares are changed here one by one and bind nobody until `apply_shares` writes them into the registry, whole: from then
+on what is settled follows them. What was settled before stays as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+
+from marketplace import market_calls
+from marketplace.core.caip import AssetKind, AssetName
+from marketplace.core.money import BPS, check_bps
+from marketplace.core.splits import SHARES_LIMIT, Share, Splits
+from marketplace.models import Contributor, Listing, PayeeRow, User
+from marketplace.queries.actors import Act, Actor
+from marketplace.queries.addresses import signing_of
+from marketplace.queries.catalog import own_listing
+from marketplace.queries.deployments import deployment_of
+from marketplace.queries.drafts import DraftRefusal, contributors_of
+from provenance.core.canonical import document_bytes
+from provenance.models import DatasetRecord, Deployment, Intent
+
+
+@transaction.atomic
+def promise_share(*, by: Actor, dataset: str, email: str, role: str, bps: int, now: datetime) -> tuple[Contributor, str]:
+    """Promise `bps` of the owner's income to a person; return the invitation and the token of its link.
+
+    Raises AccessRefusal, DraftRefusal, MoneyRefusal.
+    """
+    by.require(Act.PUBLISH)
+    listing = _locked(by, dataset)
+    draft = listing.draft
+    if draft is None:
+        raise DraftRefusal("splits.elsewhere", "This dataset was not published here.", actual=dataset)
+    _check_room(dataset, bps)
+    if not 1 <= len(role.strip()) <= 60:
+        raise DraftRefusal("splits.role", "A role has 1 to 60 characters.", limit=60, actual=len(role.strip()))
+    token = secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            contributor = Contributor.objects.create(
+                draft=draft, email=User.objects.normalize_email(email).lower(), role=role.strip(), bps=bps,
+                token_digest=hashlib.sha256(token.encode()).hexdigest(), created=now,
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise DraftRefusal("splits.twice", "This person has a share already.", todo="Change it instead.") from error
+    return contributor, token
+
+
+@transaction.atomic
+def change_share(*, by: Actor, dataset: str, contributor: UUID, bps: int) -> None:
+    """Change a share; 0 ends it. Binds nobody before `apply_shares`. Raises AccessRefusal, DraftRefusal."""
+    by.require(Act.PUBLISH)
+    _locked(by, dataset)
+    found = contributors_of(dataset).filter(pk=contributor).first()
+    if found is None:
+        raise DraftRefusal("splits.not_found", "There is no such share.", actual=str(contributor))
+    if bps == 0:
+        # The row stays: what its address has earned waits there.
+        Contributor.objects.filter(pk=found.pk).update(state=Contributor.State.DECLINED)
+        return
+    _check_room(dataset, bps, without=found.pk)
+    Contributor.objects.filter(pk=found.pk).update(bps=bps)
+
+
+@transaction.atomic
+def apply_shares(*, by: Actor, dataset: str, now: datetime) -> Intent:
+    """Write the shares as they stand into the registry, signed by the owner. Raises AccessRefusal, DraftRefusal."""
+    by.require(Act.PUBLISH)
+    _locked(by, dataset)
+    name = AssetName.parse(dataset, AssetKind.DATASET)
+    deployment = deployment_of(name)
+    record = DatasetRecord.objects.get(deployment=deployment, token=name.number or 0)
+    holder = signing_of(record.owner)
+    if holder is None or holder[1].key_path is None:
+        raise DraftRefusal(
+            "splits.wallet", "The dataset belongs to your own wallet.", actual=record.owner,
+            todo="Send setSplits from the wallet.",
+        )  # fmt: skip
+    splits = _document(dataset, deployment, record.owner)
+    if splits is not None:
+        market_calls.publish_document(document_bytes(splits.to_document()), schema="cadastre.splits/1", now=now)
+        _invite(splits, deployment, now)
+    digest = None if splits is None else splits.digest.hex
+    return market_calls.want(
+        kind="registry.set_splits",
+        key=f"splits:{dataset}:{digest}:{now:%Y%m%d%H%M%S}",
+        payload={
+            "dataset": record.token,
+            "splits": digest,
+            "deadline": int((now + market_calls.CALL_LIVES).timestamp()),
+            "signer": holder[1].key_path,
+        },
+        deployment=deployment,
+        party=by.account.pk,
+        now=now,
+    )
+
+
+def _document(dataset: str, deployment: Deployment, owner: str) -> Splits | None:
+    rows = list(contributors_of(dataset))
+    if not rows:
+        return None
+    waiting = [row for row in rows if row.address is None]
+    if waiting:
+        raise DraftRefusal(
+            "draft.contributor_address", "The address of a contributor is still being made.", limit=0,
+            actual=len(waiting), todo="Try again in a few seconds.",
+        )  # fmt: skip
+    shares = [Share(deployment.account_caip(row.address or ""), row.bps, row.role) for row in rows]
+    return Splits(owner=deployment.account_caip(owner), shares=tuple(sorted(shares)), nonce=secrets.token_hex(16))
+
+
+def _invite(splits: Splits, deployment: Deployment, now: datetime) -> None:
+    addresses = [share.account.rpartition(":")[2] for share in splits.shares]
+    known = set(PayeeRow.objects.filter(address__in=addresses).values_list("address", flat=True))
+    for address in addresses:
+        if address not in known:
+            market_calls.want(
+                kind="market.invite_payee",
+                key=f"invite-payee:{deployment.market}:{address}",
+                payload={"account": address},
+                deployment=deployment,
+                now=now,
+            )
+
+
+def _locked(by: Actor, dataset: str) -> Listing:
+    # Two changes at once cannot promise more than everything: the listing's row is locked.
+    Listing.objects.select_for_update().filter(pk=dataset).first()
+    return own_listing(by.account, dataset)
+
+
+def _check_room(dataset: str, bps: int, *, without: UUID | None = None) -> None:
+    if check_bps(bps) == 0:
+        raise DraftRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
+    others = contributors_of(dataset).exclude(pk=without)
+    promised = others.aggregate(total=Sum("bps"))["total"] or 0
+    if promised + bps > BPS:
+        raise DraftRefusal(
+            "splits.over_100_percent", "The shares add up to more than 100 %.", limit=BPS, actual=promised + bps,
+            todo="Lower some of them; you keep what is left.",
+        )  # fmt: skip
+    if others.count() >= SHARES_LIMIT:
+        raise DraftRefusal("splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1)

@@ -1,0 +1,93 @@
+"""A month of an account's money, from the journal: what it had, what came and went, what it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+
+from marketplace import journal
+from marketplace.models import Account, JournalAccount, TopUp, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One change of what an account has: base units, positive when it came in; `effect` names its cause."""
+
+    time: datetime
+    amount: int
+    what: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatement:
+    """`opening` + the movements = `closing`, in base units of one token; what is held counts as the account's."""
+
+    start: datetime
+    end: datetime
+    opening: int
+    movements: tuple[Movement, ...]
+    closing: int
+
+
+def account_statement(account: Account, token: str, *, year: int, month: int) -> AccountStatement:
+    """Return the statement of a calendar month (UTC)."""
+    start = datetime(year, month, 1, tzinfo=UTC)
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    pots = _pots(account, token)
+    rows = _crossing(pots).filter(created__gte=start, created__lt=end).select_related("source", "target")
+    movements = tuple(_movement(row, pots) for row in rows.order_by("created", "pk"))
+    opening = _total(pots, start)
+    return AccountStatement(start, end, opening, movements, opening + sum(each.amount for each in movements))
+
+
+def _pots(account: Account, token: str) -> set[int]:
+    names = (journal.available(account.pk), journal.held(account.pk))
+    return set(JournalAccount.objects.filter(name__in=names, token=token).values_list("pk", flat=True))
+
+
+def _crossing(pots: set[int]) -> QuerySet[Transfer]:
+    # What moves between "available" and "held" stays with the account.
+    inside = Q(source__in=pots) & Q(target__in=pots)
+    return Transfer.objects.filter(Q(source__in=pots) | Q(target__in=pots)).exclude(inside)
+
+
+def _total(pots: set[int], before: datetime) -> int:
+    rows = _crossing(pots).filter(created__lt=before)
+    came = rows.filter(target__in=pots).aggregate(total=Sum("amount"))["total"] or 0
+    went = rows.filter(source__in=pots).aggregate(total=Sum("amount"))["total"] or 0
+    return came - went
+
+
+def _movement(row: Transfer, pots: set[int]) -> Movement:
+    came = row.target_id in pots
+    return Movement(row.created, row.amount if came else -row.amount, _what(row.effect, came=came), row.effect)
+
+
+def _what(effect: str, *, came: bool) -> str:
+    kind, _, rest = effect.partition(":")
+    match kind:
+        case "top-up":
+            return _top_up(rest)
+        case "LicensePurchased":
+            return "License bought"
+        case "LicenseRefunded":
+            return "License refunded"
+        case "Deposited":
+            return "Paid for reported use"
+        case "Withdrawn":
+            return "Deposit for use given back"
+        case "withdrawal":
+            return "Withdrawn"
+        case "payout":
+            return "Income"
+        case _:
+            return "Paid in" if came else "Paid"
+
+
+def _top_up(number: str) -> str:
+    row = TopUp.objects.filter(pk=UUID(number)).first()
+    return "Play money" if row is not None and row.source == TopUp.Source.FAUCET else "Income moved to the balance"

@@ -1,0 +1,43 @@
+"""Who acts in the website's session: the signed-in person, for the account that they chose there.
+
+Pages and API read the same session, so that both act for the same account.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from allauth.account.authentication import get_authentication_records
+from django.http import HttpRequest
+
+from marketplace.models import User
+from marketplace.queries.actors import AccessRefusal, Actor, actor_of_user
+
+SESSION_ACCOUNT = "account"
+SECOND_FACTOR_LASTS = timedelta(minutes=15)
+
+
+def actor_of_session(request: HttpRequest) -> Actor | None:
+    """Return who acts, or None for a visitor and for a user without an account, such as a new operator.
+
+    A membership that ended while the session went on falls back to the person's own account.
+    """
+    user = getattr(request, "user", None)
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    proved = has_second_factor(request, user, now=time.time())
+    chosen = request.session.get(SESSION_ACCOUNT)
+    for slug in dict.fromkeys((chosen, None)):
+        try:
+            return actor_of_user(user, slug, second_factor=proved)
+        except AccessRefusal:
+            request.session.pop(SESSION_ACCOUNT, None)
+    return None
+
+
+def has_second_factor(request: HttpRequest, user: User, *, now: float) -> bool:
+    """Say whether the person proved a second factor in this session within the last minutes."""
+    since = now - SECOND_FACTOR_LASTS.total_seconds()
+    records = get_authentication_records(request, user)
+    return any(record.get("method") == "mfa" and record.get("at", 0) >= since for record in records)

@@ -1,0 +1,113 @@
+"""What a page says when something is refused or fails: what, the limit, the actual value, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from marketplace.limits import LimitRefusal
+from marketplace.templatetags.cadastre import money
+from provenance.core.refusal import Refusal
+from provenance.ports import ChainDown
+from provenance.transitions import StateMoved
+
+_ABSENT = (".not_found", ".unknown")
+_IN_MONEY = frozenset({"balance.too_low", "order.over_limit", "faucet.amount", "income.amount"})
+_LATER = ("deployment.", "account.address_wanted", "chain.down")
+
+
+def is_absent(refusal: Refusal) -> bool:
+    """Say whether a refusal means that there is no such thing, or not for whoever asks: both look the same."""
+    return refusal.code.endswith(_ABSENT)
+
+
+def said(refusal: Refusal) -> str:
+    """Return a refusal in a sentence; figures that are base units are written as money."""
+    if refusal.code not in _IN_MONEY:
+        return str(refusal)
+    limit, actual = (money(int(figure)) for figure in (refusal.limit or 0, refusal.actual or 0))
+    return f"{refusal.message} It is {actual}; at most {limit} is possible. {refusal.todo or ''}".strip()
+
+
+class RefusalMiddleware:
+    """Answers the refusals that views let through, in one place."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Leave everything else alone."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Return the page of a refusal; None for what is no refusal."""
+        match error:
+            case StateMoved():
+                moved = Refusal("moved", "Somebody changed it at the same moment.", todo="Look at it again.")
+                return render(request, "web/refused.html", {"refusal": moved}, status=409)
+            case ChainDown():
+                down = Refusal("chain.down", "The chain does not answer right now.", todo="Try again; nothing is lost.")
+                return render(request, "web/refused.html", {"refusal": down}, status=503)
+            case Refusal() if is_absent(error):
+                return not_found(request, error)
+            case Refusal() if error.code.startswith("access."):
+                return render(request, "403.html", {"refusal": error}, status=403)
+            case Refusal():
+                return render(request, "web/refused.html", {"refusal": error}, status=_status(error))
+            case _:
+                return None
+
+
+def bad_request(request: HttpRequest, _error: Exception) -> HttpResponse:
+    """Answer a request that cannot be read. Its session and user may be what is broken, so none is looked at."""
+    return HttpResponse(_plain("400.html"), status=400)
+
+
+def forbidden(request: HttpRequest, _error: Exception) -> HttpResponse:
+    """Answer what Django itself denies."""
+    return render(request, "403.html", status=403)
+
+
+def not_found(request: HttpRequest, _error: Exception) -> HttpResponse:
+    """Answer an address that leads nowhere, or to somebody else's."""
+    return render(request, "404.html", status=404)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer after a fault of ours; the database may be what failed, so none is asked."""
+    return HttpResponse(_plain("500.html"), status=500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that was sent from elsewhere, or after its session had ended."""
+    return render(request, "web/csrf.html", {"reason": reason}, status=403)
+
+
+def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: dict[str, str]) -> HttpResponse:
+    """Answer too many wrong passwords (django-axes)."""
+    wait = timedelta(hours=settings.AXES_COOLOFF_TIME)
+    context = {"limit": settings.AXES_FAILURE_LIMIT, "minutes": int(wait.total_seconds()) // 60}
+    return render(request, "web/locked_out.html", context, status=429)
+
+
+def robots(request: HttpRequest) -> HttpResponse:
+    """Let crawlers read what is public, and name the license of the data (RSL 1.0) instead of asking them to guess."""
+    lines = ["User-agent: *"]
+    lines += [f"Disallow: {path}" for path in ("/account/", "/settings", "/checkout/", "/orders/", "/disclosed/")]
+    lines += ["", f"License: {settings.CADASTRE_PUBLIC_URL}/license.xml", ""]
+    return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")
+
+
+def _status(refusal: Refusal) -> int:
+    if isinstance(refusal, LimitRefusal):
+        return 429
+    return 503 if refusal.code.startswith(_LATER) else 409
+
+
+def _plain(template: str) -> str:
+    return render_to_string(template, {"test_network": not settings.LIVE})
