@@ -29,7 +29,7 @@ from marketplace.queries.registered import (
     registered,
 )
 from provenance.content_queries import delivery_stopped
-from provenance.models import DatasetRecord
+from provenance.models import ContentAct, DatasetRecord
 
 PRICE_LIMIT = 2**63 - 1
 
@@ -191,7 +191,7 @@ def shown_dataset(record: DatasetRecord, listing: Mapping[str, Any] | None) -> D
         parents=[shown_edge(record, edge) for edge in parents_of(record)],
         tx=record.tx,
         registered=Registration(record.tx, record.block_number, record.block_hash, record.registered_at, record.final),
-        delivery_stopped=None if stopped is None else Stopped(stopped.act, stopped.reason),  # type: ignore[arg-type]
+        delivery_stopped=_stopped(stopped),
     )
 
 
@@ -207,6 +207,10 @@ def shown_edge(record: DatasetRecord, edge: Any) -> Edge:
     deployment = record.deployment
     held = id_of(deployment.license_caip(edge.license)) if edge.license else None
     return Edge(id_of(deployment.dataset_caip(edge.child)), id_of(deployment.dataset_caip(edge.parent)), edge.bps, held)
+
+
+def _stopped(act: ContentAct | None) -> Stopped | None:
+    return None if act is None else Stopped(str(act.act), act.reason)  # type: ignore[arg-type]  # its own choices
 
 
 def _named(name: str) -> list[DatasetRow]:

@@ -12,6 +12,7 @@ from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.resource import Resource
 from marketplace.api.schema import Raw, operation
 from marketplace.queries.registered import registered, trail_subjects
+from provenance.bundles import trail_bundle
 from provenance.models import LogEntry
 
 BUNDLE = "application/vnd.cadastre.bundle+json"
@@ -31,9 +32,7 @@ class TrailResource(Resource):
         query = self.query(TrailQuery)
         record = registered(dataset)
         if query.format == "bundle":
-            from provenance import bundles
-
-            data = bundles.trail_bundle(dataset)
+            data = trail_bundle(dataset)
             headers = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="{record.slug}.json"'}
             return HttpResponse(data, content_type=BUNDLE, headers=headers)
         rows = LogEntry.objects.filter(subject__in=trail_subjects(record))

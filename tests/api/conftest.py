@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from marketplace import journal
+from marketplace import journal, market_calls
 from marketplace.actions.accounts import sign_up
 from marketplace.actions.api_keys import create_api_key
 from marketplace.actions.custody import derive_addresses
@@ -27,16 +30,20 @@ from marketplace.api.names import id_of
 from marketplace.core.presets import PRESETS
 from marketplace.core.terms import Rate, RateUnit, Terms
 from marketplace.models import Draft, LicenseRow, Listing
+from marketplace.projections.finality import _certify
 from marketplace.queries.actors import SCOPES, Actor
 from marketplace.queries.drafts import review_draft
-from provenance import bootstrap, ingest, packaging, publication, signing, submissions
+from provenance import bootstrap, chain_facts, ingest, packaging, publication, signing, submissions
 from provenance.adapters.keystore import SeedKeyRing
 from provenance.adapters.scanner import SignatureScanner
+from provenance.anchoring import commit_index_due
 from provenance.intake import submit_statement
 from provenance.models import (
+    ChainEvent,
     ContentKey,
     DatasetRecord,
     Deployment,
+    GrantRow,
     KeyState,
     PackageRecord,
     ParentEdge,
@@ -49,7 +56,15 @@ from provenance.sequencer import publish, sequence_due
 RECIPIENT = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 TOKEN = "eip155:31337/erc20:0x" + "44" * 20
 PRICE = 240_000_000
-TABLE = b"year,spots\n" + b"".join(b"%d,%d\n" % (year, year * 7 % 191) for year in range(1700, 1900))
+
+
+def table(name: str, rows: int = 200) -> bytes:
+    """A table whose records no other name's table shares: the copy check compares everything here, too."""
+    lines = (hashlib.sha256(f"{name}{row}".encode()).hexdigest() for row in range(rows))
+    return b"station,reading\n" + b"".join(f"{line[:12]},{int(line[12:20], 16)}\n".encode() for line in lines)
+
+
+TABLE = table("sunspots")
 
 
 def metered() -> Terms:
@@ -109,7 +124,7 @@ class Person:
     def browser(self, *, csrf: bool = False) -> Api:
         """A signed-in browser session."""
         client = Client(enforce_csrf_checks=csrf)
-        client.force_login(self.actor.membership.user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(self.actor.membership.user, backend="allauth.account.auth_backends.AuthenticationBackend")
         return Api(client=client)
 
 
@@ -124,6 +139,11 @@ class Site:
             tokens=[
                 {"name": "TestUSD", "version": "1", "address": "0x" + "44" * 20, "symbol": "TUSD", "decimals": 6}
             ],
+        )  # fmt: skip
+        submit_statement(
+            type="listing.changed", subject=self.deployment.dataset_caip(99), time=self.now,
+            fact=f"listing.changed:{self.deployment.dataset_caip(99)}:1",
+            body={"state": "delisted", "offer": None, "reason": "owner"},
         )  # fmt: skip
         self.sequence()
 
@@ -191,8 +211,8 @@ class Site:
         **fields: Any,
     ) -> Listing:
         """Everything from upload to a live offer."""
-        unique = person.actor.account.slug.encode() + str(DatasetRecord.objects.count()).encode()
-        draft = self.draft(person, files or {"sunspots.csv": TABLE.replace(b"spots", unique)}, **fields)
+        name = f"{person.actor.account.slug}{DatasetRecord.objects.count()}"
+        draft = self.draft(person, files or {"sunspots.csv": table(name)}, **fields)
         by = person.actor
         said = (terms or metered()).to_document()
         if fields.get("visibility") == "open":
@@ -211,9 +231,10 @@ class Site:
         """What chain and follower do about a confirmed draft."""
         submission = Submission.objects.get(pk=draft.submission)
         assert submission.state == SubmissionState.REGISTERING, (submission.state, submission.refusal)
+        signing.sign_due(self.ring, self.now)
         owner = submission.owner.rpartition(":")[2]
         number = DatasetRecord.objects.count() + 1
-        place = {"tx": f"0x{number:064x}", "block_number": number, "block_hash": "0x" + "bb" * 32}
+        place = {"tx": f"0x{number:064x}", "block_number": number, "block_hash": f"0x{number:064x}"}
         record = DatasetRecord.objects.create(
             deployment=self.deployment, token=number, owner=owner, creator=owner, derive_bps=submission.derive_bps,
             versions=1, manifest=submission.manifest, registered_at=self.now, final=True, **place,
@@ -232,6 +253,17 @@ class Site:
                 deployment=self.deployment, dataset=record, child=number, parent=upper.token, bps=upper.derive_bps
             )
         Deployment.objects.filter(pk=self.deployment.pk).update(finalized=number)
+        event = ChainEvent.objects.create(
+            deployment=self.deployment, log_index=0, final=True, contract=self.deployment.registry, **place,
+            block_time=int(self.now.timestamp()),
+            name="DatasetRegistered", subject=f"dataset/{number}",
+            args={
+                "dataset": str(number), "owner": owner, "manifest": f"0x{submission.manifest}",
+                "package": f"0x{submission.package}", "packageKind": "0" if submission.visibility == "open" else "1",
+                "deriveBps": str(submission.derive_bps), "splits": "0x" + (submission.splits or "0" * 64),
+            },
+        )  # fmt: skip
+        chain_facts.record_final(event)
         self.work(draft)
         return record
 
@@ -251,16 +283,56 @@ class Site:
         }  # fmt: skip
         return LicenseRow.objects.create(**{**fields, **changes})
 
-    def sequence(self) -> None:
-        """What the sequencer does."""
-        submit_statement(
-            type="index.committed", subject="log:register.example/log",
-            fact=f"index.committed:log:register.example/log:{timezone.now().timestamp()}", time=self.now,
-            body={"up_to": 0, "count": 0, "root": hashlib.sha256(b"").hexdigest()},
+    def deliver(self, row: LicenseRow, recipient: str = RECIPIENT) -> None:
+        """What follows from a final purchase: the entry, the certificate, the grant."""
+        event = ChainEvent.objects.create(
+            deployment=self.deployment, block_number=row.block, block_hash=row.block_hash, log_index=row.log,
+            block_time=int(self.now.timestamp()), tx=row.tx, contract=self.deployment.market, final=True, args={},
+            name="LicensePurchased", subject=f"license/{row.number}",
         )  # fmt: skip
-        while sequence_due(self.ring, self.now):
-            pass
+        market_calls.state_event(
+            type="license.purchased", subject=row.pk, event=event,
+            body={
+                "dataset": row.dataset, "offer": row.offer, "terms": row.terms, "price": str(row.price),
+                "fee": str(row.fee), "token": row.token, "uses": row.uses,
+            },
+        )  # fmt: skip
+        _certify(row)
+        for package in PackageRecord.objects.filter(token=int(row.dataset.rpartition("/")[2]), kind="sealed"):
+            grant = GrantRow.objects.create(
+                license=row.pk, package=package.digest, recipient=recipient, created=self.now, changed=self.now
+            )
+            key = ContentKey.objects.get(package=package.digest)
+            signing._grant(grant, self.ring.grant_identity(bytes(key.wrapped), recipient), self.now)
+        self.sequence()
+
+    def sequence(self) -> None:
+        """What the sequencer does; it also commits to the subjects, so that bundles can leave nothing out."""
+        for _ in range(2):
+            while sequence_due(self.ring, self.now):
+                pass
+            commit_index_due(self.now)
         publish(self.now)
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Run `work` in threads that start together; return what each returned."""
+    answers: list[Any] = [None] * count
+    start = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        start.wait()
+        try:
+            answers[number] = work(number)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
 
 
 @pytest.fixture(autouse=True)
@@ -272,6 +344,7 @@ def var(tmp_path, settings):
     settings.CADASTRE_LOG_DIR = tmp_path / "log"
     settings.CADASTRE_LOG_ORIGIN = "register.example/log"
     settings.CADASTRE_CONTENT_LIMITS = {"disk_reserve": 0}
+    settings.CADASTRE_INDEX_ENTRIES = 1
     return tmp_path
 
 
@@ -320,5 +393,3 @@ def listing(site, ada) -> Listing:
 def dataset(listing) -> str:
     """Its id in addresses."""
     return id_of(listing.dataset)
-
-
