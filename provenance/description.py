@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -151,7 +152,18 @@ def _kind(value: str) -> DataKind:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ManifestRefusal(f"manifest.{name}", f"The {name} is not a text.", actual=str(value)[:80])
+    allowed = "\n\r\t" if name == "description" else ""
+    wrong = next((character for character in value if _is_unprintable(character) and character not in allowed), None)
+    if wrong is not None:
+        raise ManifestRefusal(
+            f"manifest.{name}", f"The {name} contains a control character or half of one.", actual=ascii(wrong),
+            todo="Remove it; copied texts sometimes hold invisible ones.",
+        )  # fmt: skip
     return value
+
+
+def _is_unprintable(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cs"}
 
 
 def _day(value: object) -> date | None:
