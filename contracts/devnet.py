@@ -259,6 +259,8 @@ class Devnet:
     def _send(self, transaction: dict[str, str], data: bytes) -> dict[str, Any]:
         receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", {**transaction, "data": "0x" + data.hex()})
         if receipt["status"] != "0x1":
+            # A receipt does not say why; the same call on the state that it left does.
+            self.rpc("eth_call", {**transaction, "data": "0x" + data.hex()}, "latest")
             raise Reverted("transaction", (receipt["transactionHash"],))
         return receipt
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 Leaf = tuple[int, int]
@@ -10,8 +9,10 @@ Leaf = tuple[int, int]
 
 
 def leaf_hash(token: str, leaf: Leaf) -> bytes:
-    """keccak256 of keccak256 of the ABI encoding."""
-    return keccak(keccak(encode(["address", "uint32", "uint64"], [token, *leaf])))
+    """keccak256 of keccak256 of the ABI encoding of (address, uint32, uint64): three words."""
+    payee, amount = leaf
+    words = bytes.fromhex(token[2:]).rjust(32, b"\0") + payee.to_bytes(32, "big") + amount.to_bytes(32, "big")
+    return keccak(keccak(words))
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

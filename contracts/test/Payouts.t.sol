@@ -249,6 +249,29 @@ contract PayoutsTest is Cast {
         _eq(market.claim(address(usd), leaves[3].payee, 100, proof), 100, "later");
     }
 
+    function test_too_little_gas_cannot_make_a_payout_or_a_bond_look_refused() public {
+        Leaf[] memory leaves = _people(6, 100);
+        bytes32[] memory tree = _settle(1, leaves);
+        bytes memory packed = _pack(leaves, 0, 6);
+        bytes32[] memory proof = _proveRange(tree, 0, 6);
+        for (uint256 gasLimit = 120_000; gasLimit < 500_000; gasLimit += 7_919) {
+            (bool ok,) =
+                address(market).call{gas: gasLimit}(abi.encodeCall(IPayouts.push, (address(usd), 6, 0, packed, proof)));
+            if (!ok) continue;
+            _eq(market.books(address(usd)).owed, 0, "all or nothing");
+            break;
+        }
+        _eq(market.books(address(usd)).owed, 0, "enough gas at last");
+        vm.warp(uint256(market.books(address(usd)).acceptedAt) + IDLE);
+        _proposeWithBond(mallory, 2, tree[0]);
+        _pass(OPEN_WINDOW);
+        for (uint256 gasLimit = 30_000; market.books(address(usd)).epoch == 1; gasLimit += 3_001) {
+            (bool ok,) = address(market).call{gas: gasLimit}(abi.encodeCall(IPayouts.accept, (address(usd), 2)));
+            ok; // too little gas is refused as a whole
+        }
+        _eq(market.forfeits(address(usd)), 0, "the bond went back");
+    }
+
     function test_an_invited_contributors_share_waits_until_it_accepts() public {
         Leaf[] memory leaves = _people(3, 100);
         Person memory guest = _person("guest");

@@ -11,6 +11,8 @@ interface ITokens {
     error TokenTakesFee(address token, uint256 sent, uint256 received);
     error TokenRebases(address token);
     error TokenTransferFailed(address token, address from, address to, uint256 amount);
+    /// @notice Send more gas: with less than `needed` left, a transfer could fail for want of it.
+    error TokenTransferGas(uint256 left, uint256 needed);
     error TokenListFull(uint256 limit);
 
     /// @notice Allows a token, after it was probed: at most 6 decimals, no rebasing interface, no fee on a transfer of

@@ -12,6 +12,9 @@ import {State} from "./State.sol";
 abstract contract Tokens is State {
     using SafeERC20 for IERC20;
 
+    /// @dev More than a transfer of any token that is worth listing takes.
+    uint256 private constant TRANSFER_GAS = 100_000;
+
     /// @dev Takes `amount` from the allowance of `from` and checks that it came whole.
     function _pull(address token, address from, uint256 amount) internal {
         uint256 before = IERC20(token).balanceOf(address(this));
@@ -42,7 +45,10 @@ abstract contract Tokens is State {
         if (!_trySend(token, to, amount)) revert ITokens.TokenTransferFailed(token, address(this), to, amount);
     }
 
+    /// @dev False means that the token refused. With little gas left even a willing token fails: then everything is
+    /// reverted, so that nobody makes a payout or a bond look refused by sending too little gas.
     function _trySend(address token, address to, uint256 amount) internal returns (bool) {
+        if (gasleft() < TRANSFER_GAS) revert ITokens.TokenTransferGas(gasleft(), TRANSFER_GAS);
         return IERC20(token).trySafeTransfer(to, amount);
     }
 
