@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from provenance import publication, similarity
 from provenance.description import checked_parents
 from provenance.models import Answer, Match, Review, Submission, SubmissionState
+from provenance.publication import ring_work
+from provenance.similarity import judge_same_source
 from provenance.transitions import SubmissionRefusal, move, require_state
 from provenance.uploads import drop_file
 
@@ -41,7 +42,7 @@ def answer_match(
             case Answer.BUILT_FROM:
                 _add_parent(row, found, permit)
             case Answer.SAME_SOURCE:
-                review = similarity.judge_same_source(found, _stated(evidence, "the name or address of the source"))
+                review = judge_same_source(found, _stated(evidence, "the name or address of the source"))
             case Answer.AUTHOR:
                 _stated(evidence, "a DOI, repository, dated publication or C2PA claim")
                 review = Review.WAITING
@@ -73,7 +74,7 @@ def review_match(*, by: UUID, match: int, accept: bool, now: datetime) -> Submis
 def check_again(row: Submission, now: datetime) -> None:
     """Put a submission back before the copy check. Raises StateMoved."""
     move(row, from_state=SubmissionState(row.state), to_state=SubmissionState.CHECKING, now=now, refusal=None)
-    publication.ring_work()
+    ring_work()
 
 
 def _after_answers(row: Submission, now: datetime) -> None:

@@ -142,7 +142,7 @@ def delivery_stopped(dataset: str, version: int) -> ContentAct | None:
 def latest_package(dataset: str, version: int) -> PackageRecord | None:
     """Return the newest package of a version on chain, the one that new licenses are granted."""
     record = dataset_record(dataset)
-    return record and record.package_records.filter(version=version).order_by("-package").first()
+    return record.package_records.filter(version=version).order_by("-package").first() if record else None
 
 
 def public_files(submission: Submission) -> list[SubmittedFile]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from celery import shared_task
@@ -22,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 WORK_SECONDS = 120
 FILES_AT_ONCE = 4
+SUBMISSIONS_AT_ONCE = 1000
 MOVING = (
     SubmissionState.CHECKING,
     SubmissionState.PASSED,
@@ -70,8 +72,8 @@ def _bite() -> int:
     store = next(iter(stores.values()))
     done = _guarded("inspect files", lambda: ingest.inspect_due(clock=timezone.now, limit=FILES_AT_ONCE))
     done += _guarded("store files", lambda: packaging.store_due(store, clock=timezone.now, limit=FILES_AT_ONCE))
-    for submission in Submission.objects.filter(state__in=MOVING).order_by("changed")[:200]:
-        done += _guarded(f"advance {submission.id}", lambda row=submission: _advanced(row, stores))
+    for submission in Submission.objects.filter(state__in=MOVING).order_by("changed")[:SUBMISSIONS_AT_ONCE]:
+        done += _guarded(f"advance {submission.id}", partial(_advanced, submission, stores))
     if done:
         _guarded("make copies", lambda: pinning.repair_due(stores, now=timezone.now()))
     return done

@@ -189,8 +189,8 @@ def _reconciled(index: SimilarityIndex) -> SimilarityIndex:
         for version, row in versions.items()
         if version not in held.get(name, set())
     )
-    for version, name, row in missing:
-        index = _with(index, version, name, Submission.objects.get(id=row))
+    for version, name, added in missing:
+        index = _with(index, version, name, Submission.objects.get(id=added))
     return index
 
 

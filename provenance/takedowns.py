@@ -11,6 +11,7 @@ Blocks are destroyed afterwards by `release_ended`, store by store, again and ag
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -137,8 +138,8 @@ def _destroy(submission: Submission, now: datetime) -> None:
     _destroy_documents(submission, now)
     SubmittedFile.objects.filter(submission=submission).delete()
     submission.matches.all().delete()
-    thumbnails = [preview_dir() / f"{file.id}.webp" for file in files]
-    transaction.on_commit(lambda: [path.unlink(missing_ok=True) for path in thumbnails] and None)
+    for file in files:
+        transaction.on_commit(partial((preview_dir() / f"{file.id}.webp").unlink, missing_ok=True))
 
 
 def _destroy_documents(submission: Submission, now: datetime) -> None:

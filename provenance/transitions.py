@@ -17,7 +17,7 @@ class SubmissionRefusal(Refusal):
     """Something asked of a submission is refused."""
 
 
-class StateMoved(Exception):
+class StateMoved(SubmissionRefusal):
     """Somebody else moved the submission meanwhile; whoever lost looks again instead of overwriting."""
 
 
@@ -32,7 +32,10 @@ def move(
     with transaction.atomic():
         moved = Submission.objects.filter(id=submission.id, state=from_state).update(**values)
         if moved != 1:
-            raise StateMoved(f"{submission.id} is no longer {from_state}")
+            raise StateMoved(
+                "submission.moved", "The submission moved on meanwhile.", limit=str(from_state),
+                todo="Look at it again; nothing of this request was done.",
+            )  # fmt: skip
         if from_state != to_state:
             hooks.tell_submission(submission.id, str(to_state))
     for name, value in values.items():
