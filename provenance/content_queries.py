@@ -19,6 +19,7 @@ from provenance.models import (
     Match,
     PackageRecord,
     PinRow,
+    PinState,
     Submission,
     SubmissionState,
     SubmittedFile,
@@ -32,7 +33,7 @@ FILE_STAGES = ("hash", "scan", "fingerprint", "preview", "seal")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far one step is: `done` of `total` in `unit` (bytes, files, steps); `rate` is per second, once ended."""
+    """How far one step is: `done` of `total` in `unit` (bytes, files, copies, steps); `rate` per second, at the end."""
 
     name: str
     state: str
@@ -201,14 +202,31 @@ def _summed(name: str, files: Iterable[SubmittedFile]) -> Stage:
 
 
 def _own_stages(submission: Submission) -> list[Stage]:
-    stages = []
-    for name in ("gate", "pin", "register"):
-        part = (submission.stage or {}).get(name)
-        if part is None:
-            stages.append(Stage(name, "waiting", 0, 1, "steps"))
-        else:
-            stages.append(Stage(name=name, unit="steps", **part))
-    return stages
+    gate = (submission.stage or {}).get("gate")
+    return [
+        Stage(name="gate", unit="steps", **gate) if gate else Stage("gate", "waiting", 0, 1, "steps"),
+        _pins(submission),
+        _registration(submission),
+    ]
+
+
+def _pins(submission: Submission) -> Stage:
+    rows = PinRow.objects.filter(cid=submission.package_root) if submission.package_root else PinRow.objects.none()
+    states = list(rows.values_list("state", flat=True))
+    seen = states.count(PinState.PINNED)
+    state = "waiting" if not states else "done" if seen == len(states) else "running"
+    if PinState.BROKEN in states:
+        state = "failed"
+    return Stage("pin", state, seen, max(len(states), 1), "copies")
+
+
+def _registration(submission: Submission) -> Stage:
+    steps = (SubmissionState.REGISTERING, SubmissionState.REGISTERED, SubmissionState.FINAL)
+    if submission.state not in steps:
+        return Stage("register", "waiting", 0, 2, "steps")
+    done = steps.index(SubmissionState(submission.state))
+    started = submission.confirmed.isoformat() if submission.confirmed else None
+    return Stage("register", "done" if done == len(steps) - 1 else "running", done, 2, "steps", started)
 
 
 def _state(done: int, total: int, *, begun: bool) -> str:
