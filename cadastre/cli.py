@@ -35,7 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 verification failed, 4 not decided, 5 site unreachable.",
         parents=[common],
     )
-    parser.set_defaults(site=None, json=False, quiet=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Run, words: str) -> argparse.ArgumentParser:
@@ -50,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = build_parser().parse_args(words)
+    # Given here and not by set_defaults, with which a command's own defaults would win over what stands before it.
+    options = build_parser().parse_args(words, argparse.Namespace(site=None, json=False, quiet=False))
     console = Console(json_output=options.json, quiet=options.quiet)
     session: Session | None = None
     try:

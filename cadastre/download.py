@@ -35,7 +35,7 @@ from provenance.core.package import Package, PackageKind, manifest_name
 from provenance.core.private_manifest import PrivateManifest
 from provenance.core.refusal import Refusal
 from provenance.core.unixfs.dagpb import decode_node
-from provenance.core.unixfs.reading import list_directory, read_file, resolve
+from provenance.core.unixfs.reading import list_directory, read_file, walk_files
 
 PARALLEL = 8
 
@@ -99,11 +99,13 @@ def download(
         records = _public_records(bundle, manifest, source)
     else:
         records = _private_records(package, manifest, store, key)
+    stored = dict(walk_files(package.root, store.get_block))
     for number, record in enumerate(records):
         progress(Progress(files=number, files_total=len(records)))
         name = record.path if key is None else record.stored_name
-        stored = read_file(resolve(package.root, name, store.get_block), store.get_block)
-        _write_file(folder, record, stored, key)
+        if name not in stored:
+            raise DownloadRefusal("download.missing", "The package lacks a registered file.", actual=record.path)
+        _write_file(folder, record, read_file(stored[name], store.get_block), key)
     progress(Progress(files=len(records), files_total=len(records)))
     write_list(folder, records)
     shutil.rmtree(folder / OWN_FOLDER / "store")

@@ -92,13 +92,24 @@ class World:
         self.log = Log()
         self.latest = {}
         self.documents = {}
-        self.records = some_records(4)
+        self.records = self.make_records()
         self.anchors = []
         self.publish(visibility)
         self.anchor(block=20)
         self.sell()
         self.anchor(block=40)
         self.commit()
+
+    def make_records(self):
+        return some_records(4)
+
+    def make_package(self):
+        sealed = self.manifest.visibility is Visibility.SEALED
+        return Package(
+            owner=ADA.account, manifest=self.manifest.digest, version=1, number=1, root=Cid.of(b"root"),
+            kind=PackageKind.SEALED if sealed else PackageKind.OPEN, recipient=RECIPIENT if sealed else None,
+            files=5, stored_bytes=999,
+        )  # fmt: skip
 
     def add(self, kind, **options):
         made = entry(kind, previous=self.latest.get(options.get("subject", DATASET)), **options)
@@ -116,11 +127,7 @@ class World:
         for each in (self.manifest.to_bytes(), *lists):
             self.file(each)
         sealed = visibility is Visibility.SEALED
-        self.package = Package(
-            owner=ADA.account, manifest=self.manifest.digest, version=1, number=1, root=Cid.of(b"root"),
-            kind=PackageKind.SEALED if sealed else PackageKind.OPEN, recipient=RECIPIENT if sealed else None,
-            files=5, stored_bytes=999,
-        )  # fmt: skip
+        self.package = self.make_package()
         self.file(self.package.to_bytes())
         manifest, package = self.manifest.digest, self.package.digest
         content = f"sha256:{manifest}"
