@@ -370,7 +370,9 @@ def _check_place(submission: Submission, path: str) -> None:
         )  # fmt: skip
     if files.filter(path=path).exists():
         raise _duplicate(path)
-    clash = files.filter(path__in=ancestors_of(path)).first() or files.filter(path__startswith=f"{path}/").first()
+    # SQLite's LIKE takes A for a, which are two names here.
+    inside = (file for file in files.filter(path__startswith=f"{path}/")[:100] if file.path.startswith(f"{path}/"))
+    clash = files.filter(path__in=ancestors_of(path)).first() or next(inside, None)
     if clash is not None:
         raise PathRefusal(
             "path.file_and_folder", f"{shown(path)} and {shown(clash.path)} make one name both a file and a folder.",

@@ -316,6 +316,7 @@ def test_a_name_cannot_be_file_and_folder(submission):
             add(submission, path=path)
         assert refused.value.code == "path.file_and_folder"
     add(submission, path="ab")
+    add(submission, path="A")
 
 
 def test_a_file_above_the_limit_is_refused_with_limit_and_size(submission, limits):
