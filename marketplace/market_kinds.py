@@ -39,7 +39,17 @@ from marketplace.core.offer import (
 )
 from marketplace.core.payee import acceptance_typed_data
 from marketplace.core.payout_tree import PayoutTree
-from marketplace.models import LicenseRow, OfferRow, Order, PayoutRow, SettlementRow, TopUp, VoucherRow, Withdrawal
+from marketplace.models import (
+    DerivedAddress,
+    LicenseRow,
+    OfferRow,
+    Order,
+    PayoutRow,
+    SettlementRow,
+    TopUp,
+    VoucherRow,
+    Withdrawal,
+)
 from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import offer_terms, offer_value
 from marketplace.queries.deployments import token_by_caip, token_contract, token_domain
@@ -85,12 +95,20 @@ def order_reference(order: UUID) -> bytes:
     return order.bytes.rjust(32, b"\0")
 
 
+def _treasury(ring: KeyRing) -> str:
+    """Return the treasury's address, made known to everybody before an event can name it."""
+    address = ring.address(TREASURY)
+    DerivedAddress.objects.get_or_create(path=TREASURY, defaults={"address": address})
+    DerivedAddress.objects.filter(path=TREASURY, address=None).update(address=address)
+    return address
+
+
 def purchase(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Buy a license for a fresh licensee, paid by the treasury."""
     order = Order.objects.select_related("offer", "offer__terms").get(pk=payload["order"])
     offer, domain = order.offer, _domain(chain)
     typed = offer_value(offer).typed_data(domain, offer_terms(offer))
-    payer, licensee = ring.address(TREASURY), ring.address(f"licensee/{order.pk}")
+    payer, licensee = _treasury(ring), ring.address(f"licensee/{order.pk}")
     reference, valid_before = order_reference(order.pk), int(payload["valid_before"])
     struct = [payer, licensee, reference, valid_before]
     owner_signature = _bytes(offer.signature)
@@ -114,7 +132,7 @@ def deposit(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Deposit from the treasury, for vouchers of licenses that the treasury paid for."""
     voucher = VoucherRow.objects.get(pk=payload["voucher"])
     token = _license_token(voucher)
-    treasury, domain = ring.address(TREASURY), _domain(chain)
+    treasury, domain = _treasury(ring), _domain(chain)
     reference, amount, valid_before = _bytes(payload["reference"]), int(payload["amount"]), int(payload["valid_before"])
     data = authorization_typed_data(
         _token_domain(chain, token), payer=treasury, market=domain.contract, value=amount, valid_before=valid_before,
@@ -213,14 +231,14 @@ def veto(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
 def mint(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Play money of a development chain, into the treasury."""
     row = TopUp.objects.get(pk=payload["top_up"])
-    return _token(chain, row.token, "mint", ring.address(TREASURY), row.amount)
+    return _token(chain, row.token, "mint", _treasury(ring), row.amount)
 
 
 def collect(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Move income of a custodial account from its own address into the treasury."""
     row = TopUp.objects.get(pk=payload["top_up"])
     valid_before = int(payload["valid_before"])
-    treasury = ring.address(TREASURY)
+    treasury = _treasury(ring)
     return _transfer(chain, ring, _Transfer(row.pk, row.token, row.key_path, treasury, row.amount, valid_before))
 
 

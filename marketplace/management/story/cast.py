@@ -49,7 +49,7 @@ class Person:
 
         Raises CommandFailed when it ends with another exit code than `expect`.
         """
-        command = [sys.executable, "-m", "cadastre", "--site", self.site, "--json", *words]
+        command = [sys.executable, "-m", "cadastre", *words, "--site", self.site, "--json"]
         environment = {**os.environ, "CADASTRE_HOME": str(self.home), "CADASTRE_API_KEY": self.key}
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, cwd=settings.BASE_DIR, check=False

@@ -107,7 +107,7 @@ def derive(photographs: Path, tables: Path, folder: Path) -> None:
     with (tables / "sunspots.csv").open(newline="") as file:
         years = list(csv.DictReader(file))[-200:]
     rows = []
-    for number, source in enumerate(sorted(photographs.iterdir())):
+    for number, source in enumerate(_pictures(photographs)):
         with Image.open(source) as image:
             small = image.convert("RGB")
             small.thumbnail((384, 384))
@@ -126,10 +126,14 @@ def derive(photographs: Path, tables: Path, folder: Path) -> None:
 def alter(photographs: Path, folder: Path) -> None:
     """Make Mallory's copy: resized, recompressed, renamed."""
     folder.mkdir(parents=True)
-    for number, source in enumerate(sorted(photographs.iterdir())):
+    for number, source in enumerate(_pictures(photographs)):
         with Image.open(source) as image:
             copy = image.convert("RGB").resize((image.width * 7 // 10, image.height * 7 // 10))
         copy.save(folder / f"IMG_{4000 + number}.jpg", quality=70)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _package_folder(name: str) -> Path:

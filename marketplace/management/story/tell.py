@@ -184,7 +184,6 @@ def derive(story: Story, sources: data.Sources) -> None:
     order = ben.run("buy", parent, "--out", str(bundle), "--key", "story-ben-buys-photographs")
     licensed = ben.home / "photographs"
     ben.run("get", str(bundle), "--to", str(licensed))
-    _remove_list(licensed)
     folder = story.folder / "derived"
     data.derive(licensed, sources.tables, folder)
     description = {
@@ -273,7 +272,6 @@ def download(story: Story) -> None:
     done = cleo.run("get", story.report["bundle"], "--to", str(cleo.home / "data"))
     story.report["download"] = {name: done[name] for name in ("files", "bytes", "sha256_ok", "cid_ok", "seconds")}
     want = story.datasets["derived"]["plaintext_sha256"]
-    _remove_list(cleo.home / "data")
     if plaintext_digest(cleo.home / "data") != want:
         raise StoryRefusal("story.download", "What was downloaded is not what was published.", limit=want)
 
@@ -370,12 +368,6 @@ def _paid_settlement(client: Client) -> dict[str, Any] | None:
     if found is None or found["state"] != "paid":
         return None
     return dict(client.get(f"/settlements/{found['epoch']}"))
-
-
-def _remove_list(folder: Path) -> None:
-    for hidden in folder.glob(".cadastre*"):
-        if hidden.is_file():
-            hidden.unlink()
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
