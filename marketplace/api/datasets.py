@@ -32,6 +32,11 @@ from provenance.content_queries import delivery_stopped
 from provenance.models import ContentAct, DatasetRecord
 
 PRICE_LIMIT = 2**63 - 1
+# Columns that go into the answer as they are.
+_SAME = (
+    "title", "creator", "kind", "visibility", "state", "languages", "uses", "files", "bytes", "records", "version",
+    "created",
+)  # fmt: skip
 
 
 class DatasetQuery(PageQuery):
@@ -210,7 +215,7 @@ def shown_edge(record: DatasetRecord, edge: Any) -> Edge:
 
 
 def _stopped(act: ContentAct | None) -> Stopped | None:
-    return None if act is None else Stopped(str(act.act), act.reason)  # type: ignore[arg-type]  # its own choices
+    return None if act is None else Stopped(str(act.act), act.reason)  # type: ignore[arg-type]
 
 
 def _named(name: str) -> list[DatasetRow]:
@@ -223,14 +228,17 @@ def _named(name: str) -> list[DatasetRow]:
 
 
 def _rows(rows: Iterable[Mapping[str, Any]]) -> list[DatasetRow]:
-    return [
-        DatasetRow(
-            id_of(row["dataset"]), row["dataset"], f"{row['account__slug']}/{row['slug']}", row["title"], row["creator"],
-            row["kind"], row["visibility"], row["state"], row["languages"], row["uses"], row["files"], row["bytes"],
-            row["records"], row["version"], _price(row), row["created"],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_row(row) for row in rows]
+
+
+def _row(row: Mapping[str, Any]) -> DatasetRow:
+    return DatasetRow(
+        id=id_of(row["dataset"]),
+        caip=row["dataset"],
+        name=f"{row['account__slug']}/{row['slug']}",
+        price=_price(row),
+        **{name: row[name] for name in _SAME},
+    )
 
 
 def _price(row: Mapping[str, Any]) -> Money | None:
@@ -238,12 +246,8 @@ def _price(row: Mapping[str, Any]) -> Money | None:
 
 
 def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
-    same = (
-        "title", "creator", "description", "kind", "visibility", "state", "languages", "uses", "files", "bytes",
-        "records", "version", "created", "changed",
-    )  # fmt: skip
     return {
-        **{name: row[name] for name in same},
+        **{name: row[name] for name in (*_SAME, "description", "changed")},
         "name": f"{row['account__slug']}/{row['slug']}",
         "account": AccountName(row["account__slug"], row["account__display_name"]),
         "reason": row["reason"] or None,

@@ -29,6 +29,7 @@ from marketplace.queries.drafts import DraftRefusal, draft_conflicts, own_draft,
 from marketplace.queries.publishing import SETTLED, DraftState, state_of, worked_example
 from provenance import submissions
 from provenance.content_queries import progress
+from provenance.core.canonical import document_digest
 from provenance.models import Submission, SubmissionState
 
 Slug = Annotated[str, msgspec.Meta(pattern="^([a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?)?$", max_length=80)]
@@ -239,19 +240,19 @@ class ConfirmResource(Resource):
 
     @operation(
         "Publish what the review showed", answer=Draft, status=202, also={200: Draft}, body=Confirmation,
-        parameters=(IDEMPOTENT, WAITS), headers=("Location",), refuses=(503,),
+        parameters=(WAITS,), headers=("Location",),
     )  # fmt: skip
     def post(self, request: Request, draft: UUID) -> HttpResponse:
         wish = self.body(Confirmation)
         wallet = None if wish.wallet is None else msgspec.to_builtins(wish.wallet)
-
-        def effect() -> tuple[int, Draft]:
-            confirmed = publishing.confirm_draft(
-                by=self.actor, draft=draft, digest=wish.digest, wallet=wallet, now=self.now
-            )
-            return 202, shown_draft(confirmed, now=self.now)
-
-        begun = self.once(effect, request=wish, location=lambda _: f"/api/v1/drafts/{draft}")
+        try:
+            publishing.confirm_draft(by=self.actor, draft=draft, digest=wish.digest, wallet=wallet, now=self.now)
+        except DraftRefusal:
+            # Once by its digest, without a record: a registration that failed may be confirmed again as it was.
+            if not _is_confirmed(own_draft(self.actor.account, draft), wish.digest):
+                raise
+        shown = shown_draft(own_draft(self.actor.account, draft), now=self.now)
+        begun = self.answer(shown, 202, headers={"Location": f"/api/v1/drafts/{draft}"})
         return _followed(self, begun, draft)
 
 
@@ -272,7 +273,7 @@ def shown_draft(draft: DraftRow, *, now: datetime) -> Draft:
         price=None if draft.price is None else money(draft.price, payment_token().caip),
         derive_bps=draft.derive_bps,
         hold_seconds=draft.hold_seconds,
-        splits=[_split(row) for row in draft.contributors.select_related("account").order_by("pk")],
+        splits=[_split(row) for row in draft.contributors.select_related("account").order_by("created", "email")],
         slug=draft.slug,
         preview_public=submission.preview_public,
         version=submission.version,
@@ -299,6 +300,10 @@ def _followed(view: Resource, begun: HttpResponse, draft: UUID) -> HttpResponse:
         lambda seen: seen.state in SETTLED,
         status=200,
     )
+
+
+def _is_confirmed(draft: DraftRow, digest: str) -> bool:
+    return draft.confirmed is not None and document_digest(draft.confirmed).hex == digest
 
 
 def _check_revision(draft: DraftRow, changes: DraftChanges) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from marketplace.core.money import Amount, MoneyRefusal, Token, read_units
+from marketplace.journal import AMOUNT_LIMIT
 from marketplace.queries.deployments import payment_token, token_by_caip
 
 Units = Annotated[
@@ -47,11 +48,14 @@ def money(units: int, token: str) -> Money:
 def price_units(price: Price, token: Token | None = None) -> int:
     """Return the base units of a price that was sent. Raises MoneyRefusal."""
     quoted = token or payment_token()
-    if isinstance(price, str):
-        return Amount.parse(price, quoted).units
-    if price.token is not None and price.token != quoted.caip:
+    if not isinstance(price, str) and price.token not in {None, quoted.caip}:
         raise MoneyRefusal("amount.token", "Prices here are in another token.", limit=quoted.caip, actual=price.token)
-    return read_units(price.amount)
+    units = Amount.parse(price, quoted).units if isinstance(price, str) else read_units(price.amount)
+    if units > AMOUNT_LIMIT:
+        raise MoneyRefusal(
+            "amount.too_large", "The price is more than the journal can book.", limit=AMOUNT_LIMIT, actual=str(units)
+        )
+    return units
 
 
 def _written(units: int, token: str) -> str:

@@ -105,8 +105,8 @@ def worked_example(draft: Draft, submission: Submission) -> str | None:
 
 
 def _shares(draft: Draft) -> dict[str, int]:
-    contributors = draft.contributors.exclude(state=Contributor.State.DECLINED).select_related("account").order_by("pk")
-    return {shown_contributor(each): each.bps for each in contributors}
+    contributors = draft.contributors.exclude(state=Contributor.State.DECLINED).select_related("account")
+    return {shown_contributor(each): each.bps for each in contributors.order_by("created", "email")}
 
 
 def shown_contributor(contributor: Contributor) -> str:
