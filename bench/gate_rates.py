@@ -380,26 +380,33 @@ def as_table(head: Row, rows: list[Row]) -> str:
 
 def measured() -> str:
     """Return the measured part of the document."""
-    pictures = len(telling_pictures())
+    found = (
+        f"**Images found**, of {len(telling_pictures())} photographs and squares of {TILE} pixels cut from them, "
+        "each registered as a dataset of its own."
+    )
+    mistaken = (
+        f"**Images mistaken**, all ordered pairs of distinct squares of {SMALL_TILE} pixels. "
+        "Squares of one photograph of grass, brick or gravel count as distinct."
+    )
+    others = (
+        "**Texts and tables mistaken**: pairs that share under 2 % of their shingles or rows, in how many of them "
+        "anything is found, the largest share, and how many stop; beside it, how far off the share of those pairs is "
+        "that do share more."
+    )
+    shared = [shared_part(kind, percent) for kind in (Kind.IMAGE, Kind.TEXT) for percent in (2, 10, 30)]
     parts = [
-        f"**Images found**, of {pictures} photographs and squares of {TILE} pixels cut from them, each registered as a "
-        "dataset of its own.",
+        found,
         as_table(("edit", "near", "near or review", "median bits apart"), image_detection()),
-        f"**Images mistaken**, all ordered pairs of distinct squares of {SMALL_TILE} pixels. Squares of one photograph "
-        "of grass, brick or gravel count as distinct.",
+        mistaken,
         as_table(("what", "count", "rate"), image_false_matches()),
         f"**Texts found**, of {len(prose(LEAST_WORDS))} of {LEAST_WORDS} words and more.",
         as_table(("edit", "stopped", "mean share found"), text_detection()),
         f"**Tables found**, of {len(tables())}.",
         as_table(("edit", "stopped", "mean share found"), table_detection()),
-        "**Texts and tables mistaken**: pairs that share under 2 % of their shingles or rows, in how many of them anything "
-        "is found, the largest share, and how many stop; beside it, how far the share of pairs that do share more is off.",
+        others,
         as_table(("kind", "pairs", "with a finding", "largest share", "stopped", "mean error"), false_shares()),
         f"**Sets that share a part**, {SET} records each.",
-        as_table(
-            ("kind", "in common", "share found", "result"),
-            [shared_part(kind, percent) for kind in (Kind.IMAGE, Kind.TEXT) for percent in (2, 10, 30)],
-        ),
+        as_table(("kind", "in common", "share found", "result"), shared),
     ]
     return "\n\n".join(parts)
 

@@ -19,7 +19,7 @@ import numpy as np
 from provenance.fingerprints.algorithm import FingerprintRefusal
 from provenance.fingerprints.hashing import MASK_64, U64
 
-_HEAD = struct.Struct("<QI")
+_HEAD = struct.Struct("<QQI")
 _PENDING = 8_192
 _FEW = 16
 
@@ -43,9 +43,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class BottomK:
-    """Every hash of the set that is at most `limit`, ascending, as little-endian 64-bit integers."""
+    """Every hash of the set that is at most `limit`, ascending, as little-endian 64-bit integers.
+
+    `distinct` is how many distinct hashes the whole set has: exact if fewer than 8,192 were added, else estimated.
+    """
 
     limit: int
+    distinct: int
     raw: bytes
 
     def __post_init__(self) -> None:
@@ -60,33 +64,20 @@ class BottomK:
         """The hashes."""
         return np.frombuffer(self.raw, dtype="<u8")
 
-    @property
-    def complete(self) -> bool:
-        """Whether the sketch holds the whole set."""
-        return self.limit == MASK_64
-
-    @property
-    def distinct(self) -> int:
-        """How many distinct hashes the whole set has: exact for a complete sketch, else estimated."""
-        kept = len(self.raw) // 8
-        if self.complete or kept < 2:
-            return kept
-        return max(kept, (kept - 1) * (1 << 64) // (self.limit + 1))
-
     def to_bytes(self) -> bytes:
-        return _HEAD.pack(self.limit, len(self.raw) // 8) + self.raw
+        return _HEAD.pack(self.limit, self.distinct, len(self.raw) // 8) + self.raw
 
     @classmethod
     def from_bytes(cls, data: bytes, at: int) -> tuple[Self, int]:
         """Read a sketch at a position; return it and the position behind it. Raises FingerprintRefusal."""
         if len(data) < at + _HEAD.size:
             raise FingerprintRefusal("sketch.short", "A sketch ends in its header.")
-        limit, count = _HEAD.unpack_from(data, at)
+        limit, distinct, count = _HEAD.unpack_from(data, at)
         start = at + _HEAD.size
         end = start + 8 * count
         if len(data) < end:
             raise FingerprintRefusal("sketch.short", "A sketch ends early.", limit=end, actual=len(data))
-        return cls(limit, data[start:end]), end
+        return cls(limit, distinct, data[start:end]), end
 
 
 @dataclass(slots=True)
@@ -98,6 +89,8 @@ class BottomKBuilder:
     _pending: list[U64] = field(default_factory=list)
     _waiting: int = 0
     _limit: int = MASK_64
+    _added: int = 0
+    _distinct: int = 0
 
     @property
     def limit(self) -> int:
@@ -105,6 +98,7 @@ class BottomKBuilder:
         return self._limit
 
     def add(self, hashes: U64) -> None:
+        self._added += hashes.size
         below = self._news(hashes)
         if below.size == 0:
             return
@@ -127,14 +121,22 @@ class BottomKBuilder:
     def finish(self) -> BottomK:
         """Return the sketch of everything added so far."""
         self._prune()
-        return BottomK(self._limit, self._kept.astype("<u8").tobytes())
+        kept = self._kept.size
+        if self._limit == MASK_64 or kept < 2:
+            distinct = kept
+        elif self._added < _PENDING:
+            distinct = self._distinct
+        else:
+            distinct = max(kept, (kept - 1) * (1 << 64) // (self._limit + 1))
+        return BottomK(self._limit, distinct, self._kept.astype("<u8").tobytes())
 
     def _prune(self) -> None:
         if not self._pending:
             return
-        merged = distinct(np.concatenate([self._kept, *self._pending]))
+        merged = distinct_values(np.concatenate([self._kept, *self._pending]))
         self._pending.clear()
         self._waiting = 0
+        self._distinct = merged.size
         kept = self.size.kept(merged)
         if kept < merged.size:
             merged = merged[:kept].copy()
@@ -142,7 +144,7 @@ class BottomKBuilder:
         self._kept = merged
 
 
-def distinct(hashes: U64) -> U64:
+def distinct_values(hashes: U64) -> U64:
     """Return the distinct values, ascending; numpy's own `unique` hashes first, which is slower for these."""
     ordered = np.sort(hashes)
     if ordered.size < 2:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from provenance.fingerprints.algorithm import FingerprintRefusal
-from provenance.fingerprints.hashing import U64, WINDOW, Positions, hash_ranges, mix, windows
+from provenance.fingerprints.hashing import U64, WINDOW, Positions, hash_ranges, mix, unmix, windows
 
 SEED = 0x7AB1E
 MOST_EXACT = float(1 << 53)
@@ -50,10 +50,10 @@ _TRUE_HASH, _FALSE_HASH = (mix(np.array([n], dtype=np.uint64))[0] for n in (0x54
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The hashes of some cells of a column; `numbers` are the values, NaN for nothing, if all others are numbers."""
+    """The hashes of some cells of a column, and whether all that is not nothing are numbers, or dates."""
 
     hashes: U64
-    numbers: Floats | None = None
+    numbers: bool = False
     dates: bool = False
 
 
@@ -90,6 +90,11 @@ def number_cells(values: Floats) -> U64:
     return hashes
 
 
+def numbers_of(hashes: U64) -> Floats:
+    """Return the numbers behind hashes that are all of numbers: hashing a number is reversible."""
+    return (unmix(hashes) ^ _NUMBER).view(np.float64)
+
+
 def is_plain(values: Floats) -> bool:
     """Say whether all values are NaN, or finite and below 2^53 in size: those whose text nobody needs to see."""
     if values.size == 0:
@@ -102,7 +107,7 @@ def _numeric(series: pl.Series) -> Cells:
         series = series.cast(pl.String).cast(pl.Float64, strict=False)
     values = series.cast(pl.Float64).to_numpy()
     if is_plain(values):
-        return Cells(number_cells(values), values)
+        return Cells(number_cells(values), numbers=True)
     if series.dtype.is_integer():
         return _texts(series.cast(pl.String))
     hashes = number_cells(values)
@@ -157,6 +162,8 @@ def _strings(series: pl.Series) -> _Strings:
     data = (content.to_pybytes() if content is not None else b"") + bytes(2 * WINDOW)
     starts = bounds[:-1]
     lengths = bounds[1:] - starts
+    if series.null_count():  # what stands in the bytes of a null is anything
+        lengths[series.is_null().to_numpy()] = 0
     return _Strings(data, starts, lengths, windows(data)[starts])
 
 
@@ -181,9 +188,7 @@ def _texts(series: pl.Series) -> Cells:
     values, accepted = _numbers(series, strings, index)
     hashes[index[accepted]] = number_cells(values[accepted])
     if bool(accepted.all()) and index.size + int(missing.sum()) == hashes.size:
-        numbers = np.full(hashes.size, np.nan)
-        numbers[index] = values
-        return Cells(hashes, numbers)
+        return Cells(hashes, numbers=True)
     dates = _mark_dates(hashes, series, strings, index[~accepted])
     return Cells(hashes, dates=dates > 0 and dates + int(missing.sum()) == hashes.size)
 

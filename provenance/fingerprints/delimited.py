@@ -73,7 +73,7 @@ def read_cells(stream: BinaryIO, dialect: Dialect) -> Iterator[list[Cells]]:
         if columns is None:
             columns = [cells_of(series) for series in _parse(piece, dialect, [pl.String] * dialect.width)]
         if reader is None and columns:
-            reader = _Reader(dialect, [column.numbers is not None for column in columns])
+            reader = _Reader(dialect, [column.numbers for column in columns])
         if columns and columns[0].hashes.size:
             yield columns
 
@@ -110,7 +110,7 @@ class _Reader:
             values = column.to_numpy()
             if not is_plain(values) or (np.isnan(values.sum()) and int(np.isnan(values).sum()) != column.null_count()):
                 return None
-            out.append(Cells(number_cells(values), values))
+            out.append(Cells(number_cells(values), numbers=True))
         return out
 
 

@@ -7,18 +7,22 @@ other markup are read as the text they are; nothing here parses them.
 from __future__ import annotations
 
 import codecs
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-import msgspec
+import numpy as np
 
 from provenance.fingerprints.text import BATCH
 from provenance.fingerprints.words import DOCUMENT_END, normalize, normalize_text
 
 LONGEST_LINE = 1 << 20
 HEAD = 65_536
+DEEPEST = 256
 
-_BLANKS = b" \n"
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_OPENING, _CLOSING = np.frombuffer(b"[{", dtype=np.uint8), np.frombuffer(b"]}", dtype=np.uint8)
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -55,7 +59,7 @@ def is_json_lines(head: bytes) -> bool:
     whole = [line for line in whole if line.strip()]
     if not whole:
         return False
-    return all(line.lstrip()[:1] in {b"{", b"["} and _decodes(line) for line in whole)
+    return all(line.lstrip()[:1] in {b"{", b"["} and _decoded_line(line) is not None for line in whole)
 
 
 def _with_head(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
@@ -110,11 +114,10 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _line(line: bytes) -> bytes:
-    try:
-        strings = list(_strings(msgspec.json.decode(line)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    decoded = _decoded_line(line)
+    if decoded is None:
         return normalize(line) + DOCUMENT_END
-    return normalize_text(" ".join(strings)) + DOCUMENT_END
+    return normalize_text(" ".join(_strings(decoded[0]))) + DOCUMENT_END
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -131,9 +134,21 @@ def _strings(value: object) -> Iterator[str]:
             return
 
 
-def _decodes(line: bytes) -> bool:
+def _decoded_line(line: bytes) -> tuple[object] | None:
+    """Return what a line says in JSON, which may be null; None if it is none, or nested too deep to be read."""
+    if _depth(line) > DEEPEST:
+        return None
     try:
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+        return (json.loads(line),)
+    except ValueError:
+        return None
+
+
+def _depth(line: bytes) -> int:
+    """Return how deep brackets are nested; the decoder's own guard depends on a limit that any library may raise."""
+    opening = line.count(b"[") + line.count(b"{")
+    if opening <= DEEPEST:
+        return opening
+    flat = np.frombuffer(_QUOTED.sub(b"", line), dtype=np.uint8)
+    steps = np.isin(flat, _OPENING).astype(np.int32) - np.isin(flat, _CLOSING)
+    return int(steps.cumsum().max(initial=0))

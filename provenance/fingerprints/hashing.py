@@ -29,6 +29,7 @@ _LENGTH = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(0xC2B2AE3D27D4EB4F)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
+_UNMIX_A, _UNMIX_B = (np.uint64(pow(int(factor), -1, 1 << 64)) for factor in (_MIX_A, _MIX_B))
 _S29, _S27, _S30, _S31 = (np.uint64(n) for n in (29, 27, 30, 31))
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(WINDOW + 1)], dtype=np.uint64)
 
@@ -43,9 +44,14 @@ def mix(values: U64) -> U64:
     return out
 
 
-def mix_one(value: int) -> int:
-    """Return `mix` of one value."""
-    return int(mix(np.array([value & MASK_64], dtype=np.uint64))[0])
+def unmix(values: U64) -> U64:
+    """Return what `mix` made these of."""
+    out: U64 = values ^ (values >> _S31) ^ (values >> np.uint64(62))
+    out *= _UNMIX_B
+    out ^= (out >> _S27) ^ (out >> np.uint64(54))
+    out *= _UNMIX_A
+    out ^= (out >> _S30) ^ (out >> np.uint64(60))
+    return out
 
 
 def windows(data: bytes) -> U64:

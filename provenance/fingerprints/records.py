@@ -11,9 +11,9 @@ A file's payload is its records one after the other. Each record opens with 12 b
 | 3 | ImageRecord | width u32, height u32, exact (16), full view, u8 trimmed?, trimmed view, u8 crops, crops |
 | 4 | TableRecord | rows u64, width u32, exact (16), row sketch, u8 count and sketches of unnumbered rows, columns |
 
-Columns are u32 count and, each, u32 position, u8 telling, sketch. A sketch is limit u64, count u32, hashes u64 each. A view is u8 quality, 8 x PDQ (32), 8 x dHash (8); a crop is u8
-quality, PDQ (32), dHash (8). `exact` is the XXH3 (128 bits)
-of the normalized record; all zero is none.
+Columns are u32 count and, each, u32 position, u8 telling, sketch. A sketch is limit u64, distinct u64, count u32 and
+hashes u64 each. A view is u8 quality, 8 x PDQ (32), 8 x dHash (8); a crop is u8 quality, PDQ (32), dHash (8). `exact`
+is the XXH3 (128 bits) of the normalized record, for a table two sums over its rows; all zero is none.
 """
 
 from __future__ import annotations

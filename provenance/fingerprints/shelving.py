@@ -130,11 +130,7 @@ def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> Non
         case TextDocument():
             rows[DOCUMENTS].add_sketch(file, record.ordinal, sketch=record.sketch, units=record.words, exact=NO_EXACT)
         case ImageRecord():
-            views = [record.full, *([record.trimmed] if record.trimmed else []), *record.crops]
-            for view in views:
-                if view.quality >= LOWEST_QUALITY:
-                    raw = {"hash": view.pdq[:PDQ_BYTES], "dhash": view.dhash[:DHASH_BYTES], "exact": record.exact}
-                    rows[IMAGES].add(file, record.ordinal, raw=raw, numbers={})
+            _shelve_image(rows[IMAGES], file, record)
         case TableRecord():
             rows[ROWS].add_sketch(file, 0, sketch=record.sketch, units=record.rows, exact=record.exact)
             for unnumbered in record.unnumbered:
@@ -146,6 +142,13 @@ def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> Non
                     )
         case _:
             assert_never(record)
+
+
+def _shelve_image(rows: _Rows, file: int, record: ImageRecord) -> None:
+    for view in (record.full, record.trimmed, *record.crops):
+        if view is not None and view.quality >= LOWEST_QUALITY:
+            raw = {"hash": view.pdq[:PDQ_BYTES], "dhash": view.dhash[:DHASH_BYTES], "exact": record.exact}
+            rows.add(file, record.ordinal, raw=raw, numbers={})
 
 
 def _segment(name: str, found: _Rows, batch: int) -> Segment:

@@ -2,7 +2,8 @@
 
 1. Cells are made canonical and hashed (`cells`).
 2. The hash of a row is mix(sum of its cells): columns may be reordered or renamed. A row of nothing does not count.
-3. `exact` is two commutative sums over all rows: equal tables have equal sums in any order, in any format.
+3. `exact` is the sum of all row hashes and that of their squares: equal tables have equal sums in any order, in any
+   format.
 4. The rows get a bottom-k sketch (k from 1,024, growing with the table), each of the first 1,024 columns one of 256.
    With one column dropped no row is left as it was; the other columns are.
 5. Writing a table with a running number is so common that rows are sketched without one, too: a column of whole numbers
@@ -21,9 +22,9 @@ import numpy as np
 
 from provenance.fingerprints.algorithm import Algorithm, FingerprintRefusal, Kind
 from provenance.fingerprints.bottomk import BottomK, BottomKBuilder, Size
-from provenance.fingerprints.cells import SEED, Cells, Floats
+from provenance.fingerprints.cells import SEED, Cells, Floats, numbers_of
 from provenance.fingerprints.delimited import HEAD, read_cells, sniff_dialect
-from provenance.fingerprints.hashing import U64, mix
+from provenance.fingerprints.hashing import MASK_64, U64, mix
 from provenance.fingerprints.records import NO_EXACT, Column, TableRecord
 
 MOST_SKETCHED = 1024
@@ -36,7 +37,6 @@ MOST_NUMBERED = 3
 LEAST_NUMBERED = 16
 RUNNING_TENTHS = 8
 
-_FULL = 64
 
 ALGORITHM = Algorithm(
     Kind.TABLE,
@@ -51,61 +51,36 @@ ALGORITHM = Algorithm(
     ),
 )
 
-_EXACT_A, _EXACT_B, _ROW = (np.uint64(n) for n in (0xA24BAED4963EE407, 0x9FB21C651E98DF25, 0xD6E8FEB86659FD93))
+_ROW = np.uint64(0xD6E8FEB86659FD93)
 
 
 @dataclass(slots=True)
 class _ColumnSketcher:
-    """The values of a column, and the numbers behind the hashes that the sketch keeps."""
+    """The values of a column, and whether all of them are numbers, or dates."""
 
     sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(VALUES))
     all_numbers: bool = True
     all_dates: bool = True
-    _hashes: list[U64] = field(default_factory=list)
-    _numbers: list[Floats] = field(default_factory=list)
 
     def add(self, cells: Cells) -> None:
-        low = cells.hashes <= np.uint64(self.sketch.limit)
-        found = cells.hashes[low]
-        if found.size == 0:
-            return
-        self.sketch.add(found)
-        filled = bool(found.any())
-        self.all_dates = self.all_dates and (cells.dates or not filled)
-        self.all_numbers = self.all_numbers and (cells.numbers is not None or not filled)
-        if cells.numbers is not None and self.all_numbers:
-            lowest = found <= np.uint64(self.sketch.limit)
-            self._keep(found[lowest], cells.numbers[low][lowest])
-
-    def _keep(self, hashes: U64, numbers: Floats) -> None:
-        first = np.unique(hashes, return_index=True)[1]
-        self._hashes.append(hashes[first])
-        self._numbers.append(numbers[first])
-        if len(self._hashes) == _FULL:
-            kept, values = self._below(self.sketch.limit)
-            self._hashes, self._numbers = [kept], [values]
-
-    def _below(self, limit: int) -> tuple[U64, Floats]:
-        hashes, first = np.unique(np.concatenate(self._hashes), return_index=True)
-        kept = hashes <= np.uint64(limit)
-        return hashes[kept], np.concatenate(self._numbers)[first[kept]]
+        self.sketch.add(cells.hashes)
+        if (self.all_dates and not cells.dates) or (self.all_numbers and not cells.numbers):
+            empty = not cells.hashes.any()
+            self.all_dates = self.all_dates and (cells.dates or empty)
+            self.all_numbers = self.all_numbers and (cells.numbers or empty)
 
     def finish(self, position: int) -> Column:
         sketch = _without_nothing(self.sketch.finish())
         return Column(position, self._is_telling(sketch), sketch)
 
     def _is_telling(self, sketch: BottomK) -> bool:
-        distinct = sketch.distinct
-        if distinct < TELLING_DISTINCT or self.all_dates:
+        if sketch.distinct < TELLING_DISTINCT or self.all_dates:
             return False
         if not self.all_numbers:
             return True
-        _, numbers = self._below(sketch.limit)
-        numbers = numbers[~np.isnan(numbers)]
+        numbers = numbers_of(sketch.values)
         digits = _grid(numbers)
-        if digits is None:
-            return True
-        return bool(distinct * TELLING_SHARE < float(np.ptp(numbers)) * 10**digits + 1)
+        return digits is None or bool(sketch.distinct * TELLING_SHARE < float(np.ptp(numbers)) * 10**digits + 1)
 
 
 @dataclass(slots=True)
@@ -151,8 +126,8 @@ class TableSketcher:
         self._sketch.add(rows)
         for without in self._without:
             without.add(total, columns)
-        for index, key in enumerate((_EXACT_A, _EXACT_B)):
-            self._sums[index] = (self._sums[index] + int(mix(rows ^ key).sum(dtype=np.uint64))) & 0xFFFFFFFFFFFFFFFF
+        for power, summands in enumerate((rows, rows * rows)):
+            self._sums[power] = (self._sums[power] + int(summands.sum(dtype=np.uint64))) & MASK_64
 
     def finish(self) -> TableRecord:
         """Return the record of the table."""
@@ -196,9 +171,10 @@ def _numbered(columns: list[Cells]) -> list[int]:
     """Return which columns may be running numbers, judged by the first piece: whole, and none of them there twice."""
     out = []
     for position, column in enumerate(columns[:MOST_SKETCHED]):
-        numbers = column.numbers
-        if numbers is None or numbers.size < LEAST_NUMBERED or len(columns) == 1:
+        hashes = column.hashes
+        if not column.numbers or hashes.size < LEAST_NUMBERED or len(columns) == 1 or not hashes.all():
             continue
+        numbers = numbers_of(hashes)
         if bool((numbers == np.rint(numbers)).all()) and np.unique(numbers).size == numbers.size:
             out.append(position)
     return out[:MOST_NUMBERED]
@@ -216,5 +192,5 @@ def _grid(numbers: Floats) -> int | None:
 def _without_nothing(sketch: BottomK) -> BottomK:
     values = sketch.values
     if values.size and values[0] == 0:
-        return BottomK(sketch.limit, sketch.raw[8:])
+        return BottomK(sketch.limit, sketch.distinct - 1, sketch.raw[8:])
     return sketch

@@ -1,6 +1,7 @@
 """Words of a text, found in its bytes.
 
-1. Text is NFKC-normalized and case-folded; for ASCII, where that is lower case, a table of 256 bytes does it.
+1. Text is NFKC-normalized and case-folded, and characters that nobody sees are left out; for ASCII, where that is lower
+   case, a table of 256 bytes does it.
 2. Letters and digits make words; everything else separates them, outside ASCII as well (typographic quotes, dashes,
    arrows, pictographs), so that retyped punctuation changes nothing.
 3. In scripts written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) every character is a word.
@@ -47,30 +48,43 @@ def normalize_text(text: str) -> bytes:
 
 
 def _without_punctuation(text: bytes) -> bytes:
-    """Blank U+0080-00BF, U+2000-2BFF, U+3000-303F, U+FE00-FE3F, U+FFC0-FFFF and U+1F000-1FFFF.
+    """Blank U+0080-00BF, U+2000-2BFF, U+3000-303F, U+FE00-FE3F, U+FFC0-FFFF and U+1F000-1FFFF; drop the invisible.
 
     They are told by their first two bytes: C2; E2 80-AF; E3 80; EF B8 and EF BF; F0 9F.
     """
-    data = np.frombuffer(text, dtype=np.uint8)
-    after = np.append(data[1:], np.uint8(0))
-    three = ((data == 0xE2) & (after <= 0xAF)) | ((data == 0xE3) & (after == 0x80))
-    three |= (data == 0xEF) & ((after == 0xB8) | (after == 0xBF))
-    blank = data == 0xC2
-    blank |= three
-    four = (data == 0xF0) & (after == 0x9F)
-    blank |= four
-    out = data.copy()
-    for distance, lengths in enumerate((blank, blank, three | four, four)):
-        out[distance:][lengths[: data.size - distance]] = SPACE
-    return out.tobytes()
+    data = np.frombuffer(text + b"\0\0", dtype=np.uint8).copy()
+    leads = np.flatnonzero(data >= 0xC2)
+    lead, second, third = data[leads], data[leads + 1], data[leads + 2]
+    gone = ((lead == 0xC2) & (second == 0xAD)) | ((lead == 0xEF) & (second == 0xBB) & (third == 0xBF))
+    gone |= (lead == 0xE2) & (
+        ((second == 0x80) & (((third >= 0x8B) & (third <= 0x8F)) | ((third >= 0xAA) & (third <= 0xAE))))
+        | ((second == 0x81) & (third >= 0xA0) & (third <= 0xA4))
+    )
+    two = lead == 0xC2
+    three = ((lead == 0xE2) & (second <= 0xAF)) | ((lead == 0xE3) & (second == 0x80))
+    three |= (lead == 0xEF) & ((second == 0xB8) | (second == 0xBF))
+    four = (lead == 0xF0) & (second == 0x9F)
+    for kind, length in ((two, 2), (three, 3), (four, 4)):
+        at = leads[kind & ~gone]
+        for distance in range(length):
+            data[at + distance] = SPACE
+    if gone.any():
+        keep = np.ones(data.size, dtype=np.bool_)
+        for distance in range(3):
+            at = leads[gone & (lead != 0xC2)] if distance == 2 else leads[gone]
+            keep[at + distance] = False
+        return data[keep].tobytes()[:-2]
+    return data.tobytes()[:-2]
 
 
 def find_words(text: bytes) -> tuple[Positions, Positions]:
     """Return the starts and the lengths of the words of normalized text."""
     data = np.frombuffer(text, dtype=np.uint8)
+    if data.size == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     inside = data > SPACE
     alone = None if text.isascii() else _characters_alone(data)
-    if alone is None or not alone.any():
+    if alone is None or alone.size == 0:
         starts, ends = _runs(inside)
     else:
         starts, ends = _runs_and_characters(inside, alone)
@@ -89,22 +103,22 @@ def _runs(inside: Flags) -> tuple[Positions, Positions]:
     return edges[::2], edges[1::2]
 
 
-def _characters_alone(data: Bytes) -> Flags:
-    """Flag the first byte of each character of a script written without spaces.
+def _characters_alone(data: Bytes) -> Positions:
+    """Return the first byte of each character of a script written without spaces.
 
     U+3040-9FFF: E3 81 to E9. Thai, Lao: E0 B8-BB. Myanmar: E1 80-82. Khmer: E1 9E-9F. Han of planes 2 and 3: F0 A0-BF.
     """
-    after = np.append(data[1:], np.uint8(0))
-    alone: Flags = (data >= 0xE3) & (data <= 0xE9)
-    alone |= (data == 0xE0) & (after >= 0xB8) & (after <= 0xBB)
-    alone |= (data == 0xE1) & ((after <= 0x82) | (after == 0x9E) | (after == 0x9F))
-    alone |= (data == 0xF0) & (after >= 0xA0) & (after <= 0xBF)
-    return alone
+    leads = np.flatnonzero(data >= 0xE0)
+    lead, second = data[leads], data.take(leads + 1, mode="clip")
+    alone = (lead >= 0xE3) & (lead <= 0xE9)
+    alone |= (lead == 0xE0) & (second >= 0xB8) & (second <= 0xBB)
+    alone |= (lead == 0xE1) & ((second <= 0x82) | (second == 0x9E) | (second == 0x9F))
+    alone |= (lead == 0xF0) & (second >= 0xA0) & (second <= 0xBF)
+    return leads[alone]
 
 
-def _runs_and_characters(inside: Flags, alone: Flags) -> tuple[Positions, Positions]:
+def _runs_and_characters(inside: Flags, lead: Positions) -> tuple[Positions, Positions]:
     data_size = inside.size
-    lead = np.flatnonzero(alone)
     starts_here = np.zeros(data_size + 1, dtype=np.bool_)
     starts_here[0] = inside[0]
     starts_here[1:data_size] = inside[1:] & ~inside[:-1]
