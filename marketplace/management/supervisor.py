@@ -23,13 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import connections
 
 from marketplace.management.mining import Miner
 from provenance.adapters.local_node import Anvil, Kubo, start_anvil, start_kubo
 from provenance.adapters.local_process import LocalProcess, free_port, start_process
-from provenance.core.refusal import Refusal
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.5
@@ -61,6 +60,7 @@ class Supervisor:
     kubo: Kubo | None = None
     miner: Miner | None = None
     stopping: bool = False
+    chain_adopted: bool = False
     chain_stopping: bool = False
     keeper: threading.Thread | None = None
 
@@ -108,6 +108,8 @@ class Supervisor:
     def stop_site(self) -> None:
         """Stop web, workers, beat and signer; chain and store go on."""
         self.stopping = True
+        for child in self.children.values():
+            child.process.ask_to_end()
         for child in reversed(self.children.values()):
             child.process.stop()
 
@@ -120,8 +122,9 @@ class Supervisor:
         while not self.chain_stopping:
             try:
                 self._tend()
-            except (Refusal, CommandError, OSError) as problem:
+            except Exception as problem:  # noqa: BLE001  # whatever it was, every other part is kept running
                 self.say(f"{problem} Trying again.")
+                connections.close_all()
             time.sleep(POLL_SECONDS)
         connections.close_all()
 
@@ -136,6 +139,7 @@ class Supervisor:
             else:
                 self.say("The development chain ended; it is started again from its last saved state.")
                 self._start_chain()
+            if not self.chain_adopted:
                 self._adopt_chain()
         if self.kubo and not self.kubo.process.is_running():
             self.say("The Kubo node ended; it is started again.")
@@ -161,6 +165,7 @@ class Supervisor:
         if self.anvil is None and "CADASTRE_RPC_URL" in os.environ and "CADASTRE_RPC_URL" not in self.environment:
             return
         port = int(self.anvil.url.rsplit(":", 1)[1]) if self.anvil else self._stored_port("chain")
+        self.chain_adopted = False
         self.anvil = start_anvil(log=self._log("chain"), state_file=self.var / "chain" / "state.json", port=port)
         self._set("CADASTRE_RPC_URL", self.anvil.url)
 
@@ -168,6 +173,7 @@ class Supervisor:
         """Let the rows go back to what a chain that was killed still has; its last second may be missing."""
         if self.anvil:
             self._manage("confirm_reorg", "--restored")
+            self.chain_adopted = True
 
     def _start_store(self) -> None:
         if settings.CADASTRE_STORE != "kubo" or (self.kubo is None and "CADASTRE_KUBO_API" in os.environ):
@@ -194,6 +200,8 @@ class Supervisor:
         celery = [python, "-m", "celery", "--app", "marketplace", "--quiet"]
         worker = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"]
         web = [python, "-m", "gunicorn", "marketplace.wsgi", "--bind", f"127.0.0.1:{self.port}"]
+        # Its control socket would stand in the home directory, one for all instances.
+        web.append("--no-control-socket")
         return {
             "web": [*web, "--worker-class", "gthread", "--workers", "2", "--threads", "4", "--timeout", "120"],
             "worker": [*celery, *worker, "--queues", "work", "--concurrency", "3", "--hostname", "worker@localhost"],
@@ -205,7 +213,7 @@ class Supervisor:
         environment = dict(self.environment)
         if name != "signer":
             # Only the signer can open the key file, whatever runs in the other processes.
-            environment["CADASTRE_KEY_PASSPHRASE"] = ""
+            environment |= {"CADASTRE_KEY_PASSPHRASE": "", "CADASTRE_KEY_PASSPHRASE_FILE": ""}
 
         def start() -> LocalProcess:
             return start_process(

@@ -125,7 +125,14 @@ def start_anvil(
         if reorg_after_restart:
             command.append("--preserve-historical-states")
     url = f"http://127.0.0.1:{port}"
-    process = start_process("anvil", command, log=log, ready=lambda: answers_as(url, chain_id), seconds=START_SECONDS)
+    process = start_process(
+        "anvil",
+        command,
+        log=log,
+        ready=lambda: answers_as(url, chain_id),
+        seconds=START_SECONDS,
+        environment=_without_our_settings(),
+    )
     return Anvil(url=url, chain_id=chain_id, process=process, state=state)
 
 
@@ -150,7 +157,7 @@ def start_kubo(*, repo: Path, log: Path, durable: bool = True) -> Kubo:
         LocalProcessFailed: it did not start.
     """
     ipfs = find_ipfs()
-    environment = {"IPFS_PATH": str(repo), "IPFS_TELEMETRY": "off", "DO_NOT_TRACK": "1"}
+    environment = _without_our_settings() | {"IPFS_PATH": str(repo), "IPFS_TELEMETRY": "off", "DO_NOT_TRACK": "1"}
     if not (repo / "config").exists():
         repo.mkdir(parents=True, exist_ok=True)
         _initialize_repository(ipfs, repo, environment, durable=durable)
@@ -170,6 +177,11 @@ def start_kubo(*, repo: Path, log: Path, durable: bool = True) -> Kubo:
         repo=repo,
         process=process,
     )
+
+
+def _without_our_settings() -> dict[str, str]:
+    """Blank what is set for this register: passwords among it are nothing to programs of others."""
+    return {name: "" for name in os.environ if name.startswith("CADASTRE_") or name.endswith("_URL")}
 
 
 def _initialize_repository(ipfs: Path, repo: Path, environment: dict[str, str], *, durable: bool) -> None:

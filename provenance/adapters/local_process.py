@@ -39,18 +39,20 @@ class LocalProcess:
         """Whether the program has not ended yet."""
         return self.process.poll() is None
 
+    def ask_to_end(self) -> None:
+        """Ask the leader to end, without waiting: it knows how to end its members in order."""
+        if self.is_running():
+            self.process.send_signal(self.stop_signal)
+
     def stop(self, *, grace_seconds: float = 10) -> None:
-        """Ask the whole group to end, wait, then end it. Safe to call twice."""
-        for signal_number, seconds in ((self.stop_signal, grace_seconds), (signal.SIGKILL, grace_seconds)):
-            if not self.is_running():
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal_number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
+        """Ask it to end, wait, then end the whole group. Safe to call twice."""
+        self.ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(grace_seconds)
         # A leader that is gone may leave members behind.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def free_port() -> int:
