@@ -1,4 +1,4 @@
-"""A dataset that can really be downloaded: files, blocks, a bundle whose grant opens, and terms that were really signed."""
+"""A dataset that can really be downloaded: files, blocks, a grant that opens, and terms that were really signed."""
 
 import base64
 from datetime import timedelta

@@ -39,7 +39,9 @@ class Answer:
 def problem(status: int, code: str, title: str, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:
     """A refusal as the API words it."""
     kind = {"Content-Type": "application/problem+json", **(headers or {})}
-    return Answer({"type": f"/problems/{code}", "title": title, "code": code, "status": status, **members}, status, kind)
+    return Answer(
+        {"type": f"/problems/{code}", "title": title, "code": code, "status": status, **members}, status, kind
+    )
 
 
 Play = Callable[[Asked], Answer | Any]

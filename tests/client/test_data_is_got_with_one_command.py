@@ -50,7 +50,9 @@ def test_a_license_id_fetches_its_bundle_first(run, site, cleo, goods, bundle, t
 
 
 def test_somebody_elses_license_is_refused_with_the_sites_reason(run, site, cleo, tmp_path):
-    site.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", problem(403, "access.scope", "The key may not read licenses."))
+    site.on(
+        "GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", problem(403, "access.scope", "The key may not read licenses.")
+    )
     said = run("get", LICENSE_ID, "--to", tmp_path / "data")
     assert (said.code, said.err) == (1, "cadastre: The key may not read licenses.\n")
 

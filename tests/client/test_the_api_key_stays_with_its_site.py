@@ -10,7 +10,9 @@ ME = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("address", ["http://cadastre.example", "http://10.0.0.7:8000", "http://127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "address", ["http://cadastre.example", "http://10.0.0.7:8000", "http://127.0.0.1.evil.example"]
+)
 def test_a_key_is_never_sent_unencrypted_to_another_machine(address):
     with pytest.raises(ApiRefusal) as refused:
         ApiConnection(address, api_key="cad_secret")
@@ -19,12 +21,16 @@ def test_a_key_is_never_sent_unencrypted_to_another_machine(address):
     ApiConnection(address).close()
 
 
-@pytest.mark.parametrize("address", ["https://cadastre.example", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "address", ["https://cadastre.example", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"]
+)
 def test_a_key_is_accepted_for_encrypted_sites_and_this_machine(address):
     ApiConnection(address, api_key="cad_secret").close()
 
 
-@pytest.mark.parametrize("address", ["cadastre.example", "ftp://cadastre.example", "http://", "https://ada:pw@cadastre.example"])
+@pytest.mark.parametrize(
+    "address", ["cadastre.example", "ftp://cadastre.example", "http://", "https://ada:pw@cadastre.example"]
+)
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ApiRefusal) as refused:
         ApiConnection(address)

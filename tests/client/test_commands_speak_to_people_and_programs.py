@@ -1,0 +1,316 @@
+import argparse
+import hashlib
+import json
+
+import pytest
+
+from cadastre import cli
+from cadastre.cli import build_parser, main
+from cadastre.console import size_in_words
+from provenance.core.refusal import Refusal
+from tests.client.site import Answer, FakeSite, problem
+from tests.client.test_data_is_got_with_one_command import DATASET_ID, LICENSE_ID, serve
+from tests.client.test_publishing_takes_one_command import Publication
+
+MONEY = {"amount": "240000000", "token": "eip155:31337/erc20:0x" + "c3" * 20, "text": "240.00 TUSD"}
+ORDER = {"id": "o-1", "state": "final", "license": LICENSE_ID, "tx": "0x" + "7c" * 32, "total": MONEY, "cause": None}
+ROW = {"id": DATASET_ID, "title": "Tide pools", "creator": "Ada", "price": MONEY}
+SEARCHED = {"datasets": 3, "index_version": 9, "algorithms": ["cadastre.text/1"], "time": "2026-11-20T12:00:00Z"}
+
+
+@pytest.fixture
+def market(site, cleo, goods):
+    """A site that sells one dataset and takes reports."""
+    site.on("GET", "/api/v1/me", {
+        "account": {"slug": "cleo", "display_name": "Cleo"}, "scopes": ["read"],
+        "balance": {"available": MONEY, "held": MONEY},
+    })  # fmt: skip
+    site.on("GET", "/api/v1/deployment", goods.pins())
+    site.on("GET", "/api/v1/datasets", {"results": [ROW], "next": None})
+    site.on("GET", f"/api/v1/datasets/{DATASET_ID}", ROW)
+    site.on("GET", f"/api/v1/datasets/{DATASET_ID}/trail", Answer(goods.bundle().to_bytes()))
+    quote = {"id": "q-1", "offer": "0f" * 32, "total": MONEY, "sentences": ["You may train.", "Credit Ada.", "More."]}
+    site.on("POST", "/api/v1/quotes", Answer(quote, 201))
+    site.on("POST", "/api/v1/orders", Answer(ORDER, 201))
+    site.on("GET", "/api/v1/orders/o-1", ORDER)
+    site.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", Answer(goods.bundle().to_bytes()))
+    site.on("POST", "/api/v1/usage", Answer({
+        "digest": "ee" * 32, "unit": "records-1000", "quantity": "25000", "amount": MONEY, "cumulative_amount": MONEY,
+    }, 201))  # fmt: skip
+    site.on("POST", "/api/v1/look-up", {"result": "near", "datasets": [ROW], "searched": SEARCHED})
+    serve(site, goods)
+    return site
+
+
+USAGE = [
+    "--use",
+    "fine-tune",
+    "--quantity",
+    "25000",
+    "--from",
+    "2026-11-01",
+    "--to",
+    "2026-11-02",
+    "--model",
+    "m",
+    "--run",
+    "r",
+]
+
+
+def words_of(command, tmp_path):
+    """Each command as somebody might call it."""
+    (tmp_path / "key").write_text("cad_cleo")
+    (tmp_path / "a.txt").write_text("The tide comes in and goes out again, twice a day.\n")
+    return {
+        "login": ["--key-file", tmp_path / "key"],
+        "me": [],
+        "search": ["tide"],
+        "buy": [DATASET_ID, "--out", tmp_path / "bundle.json"],
+        "order": ["o-1"],
+        "get": [LICENSE_ID, "--to", tmp_path / "data"],
+        "report-usage": [LICENSE_ID, *USAGE],
+        "publish": [tmp_path / "a.txt", "--yes"],
+        "verify": [tmp_path / "true.json"],
+        "audit-settlement": ["1", "--rpc", "http://127.0.0.1:1"],
+        "trail": [DATASET_ID, "--out", tmp_path / "trail.json"],
+        "cid": [tmp_path / "a.txt"],
+        "fingerprint": [tmp_path / "a.txt"],
+        "lookup": [tmp_path / "a.txt"],
+    }[command]
+
+
+def commands():
+    parser = build_parser()
+    found = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return sorted(found.choices)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_prints_one_json_value_with_json(command, run, market, goods, tmp_path):
+    Publication(market, "open", "ready")
+    (tmp_path / "true.json").write_bytes(goods.bundle().to_bytes())
+    said = run(command, *words_of(command, tmp_path), "--json")
+    assert said.json() is not None
+    assert said.code == (4 if command == "audit-settlement" else 0), said.err
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_quiet_on_standard_error_when_asked(command, run, market, goods, tmp_path):
+    Publication(market, "open", "ready")
+    (tmp_path / "true.json").write_bytes(goods.bundle().to_bytes())
+    said = run("--quiet", command, *words_of(command, tmp_path))
+    assert said.err == "" or said.code == 4
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(run, site, cleo):
+    reason = problem(422, "quote.price", "The price\nis too high.", limit="10", actual="20", todo="Ask again.")
+    site.on("GET", "/api/v1/datasets", reason)
+    said = run("search")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "cadastre: The price is too high. (limit 10, actual 20) Ask again.\n"
+
+
+def test_a_refusal_with_json_is_one_value_with_the_problem(run, site, cleo):
+    site.on("GET", "/api/v1/datasets", problem(422, "quote.price", "Too high.", limit=10, actual=20))
+    error = run("--json", "search").json()["error"]
+    assert (error["code"], error["limit"], error["actual"]) == ("quote.price", 10, 20)
+
+
+def test_an_unreachable_site_exits_5(run, site, cleo):
+    with FakeSite() as gone:
+        address = gone.url
+    said = run("--site", address, "search")
+    assert said.code == 5
+    assert f"{address} does not answer" in said.err
+    assert "--site" in said.err
+
+
+def test_words_that_are_no_command_exit_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["sell"])
+    assert ended.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_ctrl_c_exits_130_and_says_how_to_go_on(run, site, cleo, monkeypatch, words):
+    def interrupted(*_words, **_filters):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cadastre.client.Client.search", interrupted)
+    said = run(*words, "search")
+    assert said.code == 130
+    assert said.err == "cadastre: Stopped; run the same command to go on.\n"
+
+
+def test_a_disk_that_refuses_is_a_refusal(run, market, tmp_path):
+    (tmp_path / "a file").touch()
+    said = run("trail", DATASET_ID, "--out", tmp_path / "a file" / "trail.json")
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_fault_of_the_program_itself_is_not_hidden(run, site, cleo, monkeypatch):
+    def broken(*_words, **_filters):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cadastre.client.Client.search", broken)
+    with pytest.raises(ZeroDivisionError):
+        run("search")
+
+
+def test_options_of_all_commands_stand_before_or_behind_the_command():
+    for words in (["--json", "--site", "http://x", "me"], ["me", "--json", "--site", "http://x"]):
+        options = build_parser().parse_args(words, argparse.Namespace(site=None, json=False, quiet=False))
+        assert (options.json, options.site, options.quiet) == (True, "http://x", False)
+
+
+def test_a_purchase_keeps_its_bundle_and_says_what_comes_next(run, market, tmp_path):
+    said = run("buy", DATASET_ID, "--out", tmp_path / "deep" / "bundle.json")
+    assert said.code == 0
+    assert (tmp_path / "deep" / "bundle.json").read_bytes().startswith(b'{"anchors"')
+    assert f"Paid. Your license is valid: {LICENSE_ID}" in said.out
+    assert "Tide pools: 240.00 TUSD. You may train. Credit Ada." in said.err
+
+
+def test_a_purchase_whose_reply_was_lost_is_the_same_purchase(run, market, tmp_path):
+    made = {}
+
+    def order(asked):
+        key = asked.headers["idempotency-key"]
+        first = key not in made
+        made.setdefault(key, {**ORDER, "id": f"o-{len(made) + 1}"})
+        return Answer(made[key], 201, lost=first)
+
+    market.on("POST", "/api/v1/orders", order)
+    words = ["--json", "buy", DATASET_ID, "--out", tmp_path / "bundle.json"]
+    first, second = run(*words), run(*words)
+    assert first.json()["id"] == second.json()["id"] == "o-1"
+    assert len(made) == 1
+    assert run(*words, "--key", "another").json()["id"] == "o-2"
+
+
+def test_a_purchase_is_watched_until_it_is_final(run, market, tmp_path):
+    market.on("POST", "/api/v1/orders", Answer({**ORDER, "state": "placed", "license": None}, 202))
+    market.in_turn("GET", "/api/v1/orders/o-1", {**ORDER, "state": "paying"}, {**ORDER, "state": "mined"}, ORDER)
+    assert run("buy", DATASET_ID, "--out", tmp_path / "bundle.json").code == 0
+    assert len(market.requests("GET", "/api/v1/orders/o-1")) == 3
+    assert market.requests("GET", "/api/v1/orders/o-1")[0].headers["prefer"] == "wait=20"
+
+
+def test_a_purchase_that_failed_says_that_nothing_was_charged(run, market, tmp_path):
+    market.on("POST", "/api/v1/orders", Answer({**ORDER, "state": "failed", "cause": "The offer expired."}, 201))
+    said = run("buy", DATASET_ID, "--out", tmp_path / "bundle.json")
+    assert said.code == 1
+    assert "The offer expired." in said.err
+    assert "Nothing was charged" in said.err
+    assert not (tmp_path / "bundle.json").exists()
+
+
+def test_a_purchase_that_waits_for_approval_is_not_an_error(run, market, tmp_path):
+    market.on("POST", "/api/v1/orders", Answer({**ORDER, "state": "approval", "license": None}, 202))
+    said = run("buy", DATASET_ID, "--out", tmp_path / "bundle.json")
+    assert (said.code, "waits for the approval" in said.out) == (0, True)
+
+
+def test_a_price_above_the_limit_is_not_paid(run, market, tmp_path):
+    said = run("buy", DATASET_ID, "--max-price", "239999999", "--out", tmp_path / "bundle.json")
+    assert said.code == 1
+    assert "limit 239999999, actual 240000000" in said.err
+    assert market.requests("POST", "/api/v1/orders") == []
+
+
+def test_a_name_that_nobody_has_is_refused(run, market):
+    market.on("GET", "/api/v1/datasets", {"results": [], "next": None})
+    assert run("buy", "ada/nothing").code == 1
+
+
+def test_usage_names_model_and_run(run, market):
+    assert run("report-usage", LICENSE_ID, *USAGE).code == 0
+    asked = market.requests("POST", "/api/v1/usage")[0]
+    report = asked.json()
+    assert (report["model"], report["run"]) == ({"id": "m"}, {"id": "r"})
+    assert report["period"] == {"from": "2026-11-01", "to": "2026-11-02"}
+    run("report-usage", LICENSE_ID, *USAGE)
+    assert market.requests("POST", "/api/v1/usage")[1].headers["idempotency-key"] == asked.headers["idempotency-key"]
+
+
+def test_usage_with_secret_names_sends_commitments_only(run, market):
+    assert run("report-usage", LICENSE_ID, *USAGE, "--secret-names").code == 0
+    report = market.requests("POST", "/api/v1/usage")[0].json()
+    assert set(report["model"]) == set(report["run"]) == {"commitment"}
+    assert len(report["model"]["commitment"]) == 64
+    assert hashlib.sha256(b"m").hexdigest() not in json.dumps(report)
+
+
+def test_a_look_up_sends_the_file_or_its_digest_alone(run, market, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("The tide comes in.")
+    said = run("lookup", path)
+    assert said.out.startswith("Near match in 3 datasets")
+    run("lookup", path, "--hash-only")
+    whole, digest = market.requests("POST", "/api/v1/look-up")
+    assert whole.body == path.read_bytes()
+    assert digest.json() == {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_a_large_file_is_looked_up_by_its_digest(run, market, tmp_path, monkeypatch):
+    monkeypatch.setattr("cadastre.commands.local.WHOLE_FILE_LIMIT", 10)
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    said = run("lookup", tmp_path / "large")
+    assert "exact matches only" in said.err
+    assert "sha256" in market.requests("POST", "/api/v1/look-up")[0].json()
+
+
+def test_no_match_is_not_called_proof(run, market, tmp_path):
+    market.on("POST", "/api/v1/look-up", {"result": "none", "datasets": [], "searched": SEARCHED})
+    (tmp_path / "a").write_bytes(b"x")
+    assert "no proof" in run("lookup", tmp_path / "a").out
+
+
+def test_fingerprints_are_those_of_the_register(run, tmp_path):
+    from provenance.fingerprints.registry import HEAD, sketch_file, sniff_kind, to_bytes
+
+    data = b"station,reading\n" + b"".join(b"%d,%d\n" % (row, row * row % 97) for row in range(500))
+    (tmp_path / "set").mkdir()
+    path = tmp_path / "set" / "table.csv"
+    path.write_bytes(data)
+    (tmp_path / "set" / "noise.bin").write_bytes(bytes(range(256)))
+    noise, table = run("--json", "fingerprint", tmp_path / "set").json()
+    records = sketch_file(sniff_kind(data[:HEAD]), lambda: path.open("rb"), len(data))
+    assert table["sketches"] == [to_bytes(record).hex() for record in records]
+    assert (table["algorithm"], table["sha256"]) == ("cadastre.table/1", hashlib.sha256(data).hexdigest())
+    assert (noise["algorithm"], noise["sketches"]) == (None, [])
+
+
+def test_progress_is_shown_to_those_who_watch_only():
+    import io
+
+    from cadastre.console import Console
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    watched, piped = Terminal(), io.StringIO()
+    for err in (watched, piped):
+        console = Console(out=io.StringIO(), err=err)
+        console.progress("Fetching blocks: 3 of 9")
+        console.refuse(Refusal("x", "No."))
+    assert watched.getvalue() == "\rFetching blocks: 3 of 9\r" + " " * 23 + "\rcadastre: No.\n"
+    assert piped.getvalue() == "cadastre: No.\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (9_999, "9,999 bytes"), (12_345, "12.3 kB"), (1_500_000, "1.5 MB"), (2 * 10**12, "2.0 TB")],
+)
+def test_sizes_are_written_as_people_write_them(count, words):
+    assert size_in_words(count) == words
+
+
+def test_exit_codes_are_said_in_the_help():
+    words = build_parser().format_help()
+    for code in (0, cli.REFUSED, 2, 3, cli.UNDECIDED, cli.NO_SITE):
+        assert f"{code} " in words
