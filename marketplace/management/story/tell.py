@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from provenance.core.refusal import Refusal
 
 PHOTOGRAPHS_PRICE = "240.00"
 DERIVED_PRICE = "90.00"
+# What Ada's terms ask for has to be asked of Ben's buyers, too.
+CREDIT = "Credit the creator by the name shown at the register. Photographs: Ada Fenwick."
 NOOR_BPS = 1_500
 PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 0.5
@@ -185,6 +187,7 @@ def derive(story: Story, sources: data.Sources) -> None:
     licensed = ben.home / "photographs"
     ben.run("get", str(bundle), "--to", str(licensed))
     folder = story.folder / "derived"
+    terms = adapted("train-only", rate=Rate(unit=RateUnit("records-1000"), price=800_000, allowance=0))
     data.derive(licensed, sources.tables, folder)
     description = {
         "title": "Small pictures with color measurements and sunspots",
@@ -196,9 +199,7 @@ def derive(story: Story, sources: data.Sources) -> None:
             data.right("Measurements and the join with sunspot numbers", "own-work", sublicensing=True),
         ],
         "slug": "pictures-with-measurements",
-        "terms": adapted(
-            "train-only", rate=Rate(unit=RateUnit("records-1000"), price=800_000, allowance=0)
-        ).to_document(),
+        "terms": replace(terms, attribution=CREDIT).to_document(),
         "price": DERIVED_PRICE,
     }
     describe = ben.home / "dataset.json"
@@ -237,7 +238,7 @@ def stop_the_copy(story: Story, sources: data.Sources) -> None:
     client.check_draft(draft)
     state = story.wait("The copy check ended", lambda: _if_state(client, draft, {"ready", "held", "stopped"}))
     matches = client.matches(draft)
-    if state["state"] != "stopped" or not matches:
+    if state["state"] not in {"held", "stopped"} or not matches:
         raise StoryRefusal("story.copy", "The altered copy was not stopped.", actual=state["state"])
     match = matches[0]
     story.report["copy_refused"] = {
