@@ -12,7 +12,9 @@ Only raster formats that Pillow reads by itself are opened: no SVG, PostScript o
 from __future__ import annotations
 
 import re
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -60,6 +62,20 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What Pillow's decoders raise on broken files, each format in its own way.
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 _WIDE_MODES = frozenset({"I", "F"})
 _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "LA": 4, "PA": 4}
 
@@ -89,7 +105,7 @@ def read_picture(stream: BinaryIO) -> Picture:
         raise FingerprintRefusal(
             "image.unknown", "This is not an image of a format that is read here.", todo=f"Use {', '.join(FORMATS)}."
         ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
+    except _BROKEN as error:
         raise FingerprintRefusal(
             "image.unreadable", f"The image cannot be decoded: {error}.", todo="Save it anew and upload it again."
         ) from error

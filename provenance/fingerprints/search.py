@@ -304,8 +304,8 @@ def _sketch(
 ) -> Iterator[RecordMatch]:
     """Yield, per dataset, how much of a document or table lies in any of its files.
 
-    A hash of mine that one of theirs holds was found with the chance min(limits) / 2^64, so it stands for 2^64 /
-    min(limits) distinct hashes (Horvitz and Thompson 1952); the sum of these, over all of mine, is the share.
+    A hash of mine that a file of theirs has is found if it is below both limits. So it is counted against those of mine
+    that could have been found: below the limit of that file, or, of many files, below the harmonic mean of theirs.
     """
     hits = _hits(scope, DOCUMENTS if part is Part.DOCUMENT else ROWS, sketch.values)
     if hits is None:
@@ -335,8 +335,10 @@ def _coverage(mine: _Hits, sketch: BottomK) -> tuple[int, tuple[int, int], int]:
     order = np.lexsort((-limits, mine.which))
     first = np.ones(order.size, dtype=np.bool_)
     first[1:] = np.diff(mine.which[order]) != 0
-    found = float((2.0**64 / limits[order[first]]).sum())
-    share = min(WHOLE, int(WHOLE * found / max(1, sketch.distinct)))
+    found = limits[order[first]]
+    limit = min(float(sketch.limit), float(found.size / (1.0 / found).sum()))
+    possible = int(np.searchsorted(sketch.values.astype(np.float64), limit, side="right"))
+    share = WHOLE * found.size // max(possible, found.size)
     files, starts, counts = np.unique(mine.columns["file"], return_index=True, return_counts=True)
     chosen = mine.of(starts)
     below = chosen.columns["kept"].astype(np.float64)

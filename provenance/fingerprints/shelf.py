@@ -61,17 +61,6 @@ class Shelf:
         """How many rows."""
         return sum(segment.size for segment in self.segments)
 
-    @property
-    def bytes_per_row(self) -> float:
-        """What a row costs, search structures included."""
-        if not self.size:
-            return 0.0
-        total = 0
-        for segment in self.segments:
-            total += segment.entries.nbytes + sum(column.nbytes for column in segment.columns.values())
-            total += sum(part.nbytes for part in segment.buckets or ())
-        return total / self.size
-
     def appended(self, segment: Segment) -> Shelf:
         """Return the shelf with one more segment, small neighbors merged."""
         if segment.size == 0:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
+import polars as pl
 
 from provenance.fingerprints.algorithm import Algorithm, FingerprintRefusal, Kind
 from provenance.fingerprints.bottomk import BottomK, BottomKBuilder, Size
@@ -158,13 +159,20 @@ def sketch_delimited(open_binary: Callable[[], BinaryIO]) -> TableRecord:
     with open_binary() as stream:
         dialect = sniff_dialect(stream.read(HEAD))
     if dialect is None:
-        raise FingerprintRefusal(
-            "table.unreadable",
-            "The file does not read as a table: no separator gives its lines the same number of columns.",
-            todo="Separate columns by commas, tabs, semicolons or bars, or upload it as plain text.",
-        )
-    with open_binary() as stream:
-        return table_record(read_cells(stream, dialect))
+        raise _unreadable("no separator gives its lines the same number of columns")
+    try:
+        with open_binary() as stream:
+            return table_record(read_cells(stream, dialect))
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(str(error).split("\n", 1)[0][:200]) from error
+
+
+def _unreadable(why: str) -> FingerprintRefusal:
+    return FingerprintRefusal(
+        "table.unreadable",
+        f"The file does not read as a table: {why}.",
+        todo="Separate columns by commas, tabs, semicolons or bars, or upload it as plain text.",
+    )
 
 
 def _numbered(columns: list[Cells]) -> list[int]:
