@@ -11,6 +11,7 @@ PAGES = {
     "creators": "For creators",
     "builders": "For model builders",
     "auditors": "For auditors",
+    "cli": "The command line",
     "api": "API",
     "formats": "Formats",
     "chain": "Contracts and events",
