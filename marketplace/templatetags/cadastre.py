@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from marketplace.core.caip import slug_of
 from marketplace.core.money import Amount, Token, percent
 from marketplace.core.sentences import use_in_words
-from marketplace.core.terms import Use
+from marketplace.core.terms import RateUnit, Use
 from marketplace.queries import catalog
 from marketplace.queries.deployments import DeploymentRefusal, payment_token, token_by_caip
 from provenance.core.cid import Cid
@@ -32,10 +32,12 @@ def note_class(level: str) -> str:
 
 @register.simple_tag
 def parcel(digest: str, size: int = 96, label: str = "parcel mark") -> SafeString:
-    """Draw a manifest digest (64 hex digits); nothing for an empty one."""
+    """Draw a manifest digest (64 hex digits); nothing for an empty one. Without a label it is decoration."""
     if len(digest) != 64:
         return SafeString("")
-    return mark_safe(draw_parcel(bytes.fromhex(digest), size=size, label=label))  # noqa: S308 - our own drawing
+    drawn = draw_parcel(bytes.fromhex(digest), size=size, label=label)
+    shown = drawn if label else drawn.replace('role="img" aria-label=""', 'aria-hidden="true"')
+    return mark_safe(shown)  # noqa: S308 - our own drawing
 
 
 @register.filter
@@ -163,7 +165,7 @@ def minus(count: int, less: int) -> int:
 @register.filter
 def uses_in_words(uses: list[str]) -> str:
     """Write the uses of a license as people do; `commercial` is said by the terms, not here."""
-    return ", ".join(use_in_words(Use(use)) for use in uses if use in Use)
+    return ", ".join(use_in_words(use) for use in Use if use.value in uses)
 
 
 @register.filter
@@ -188,3 +190,42 @@ def percent_typed(bps: int) -> str:
 def seconds_ago(seconds: str) -> str:
     """Write an age as people do."""
     return hours(int(seconds))
+
+
+@register.filter
+def use_word(use: str) -> str:
+    """Write one use as people do."""
+    return use_in_words(Use(use))
+
+
+@register.filter
+def unit_in_words(unit: RateUnit) -> str:
+    """Write the unit of a rate behind a price: `per 1,000 records`."""
+    match unit:
+        case RateUnit.RECORDS_1000:
+            return "per 1,000 records"
+        case RateUnit.TOKENS_1000000:
+            return "per 1,000,000 tokens"
+        case RateUnit.RUN:
+            return "per run"
+        case RateUnit.GIGABYTE:
+            return "per gigabyte"
+
+
+VOUCHER_WORDS = {
+    "unfunded": "waits for your balance",
+    "wanted": "being signed",
+    "signed": "being paid",
+    "depositing": "being paid",
+    "charging": "being paid",
+    "charged": "paid",
+    "recorded": "nothing to pay",
+    "superseded": "part of a later one",
+    "failed": "could not be paid yet",
+}
+
+
+@register.filter
+def voucher_in_words(state: str) -> str:
+    """Say where the payment for reported use stands."""
+    return VOUCHER_WORDS.get(state, state)

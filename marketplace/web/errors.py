@@ -63,17 +63,17 @@ class RefusalMiddleware:
                 return None
 
 
-def bad_request(request: HttpRequest, _error: Exception) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that cannot be read. Its session and user may be what is broken, so none is looked at."""
     return HttpResponse(_plain("400.html"), status=400)
 
 
-def forbidden(request: HttpRequest, _error: Exception) -> HttpResponse:
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django itself denies."""
     return render(request, "403.html", status=403)
 
 
-def not_found(request: HttpRequest, _error: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an address that leads nowhere, or to somebody else's."""
     return render(request, "404.html", status=404)
 

@@ -26,6 +26,7 @@ from marketplace.queries.catalog import listings_of
 from marketplace.queries.deployments import payment_token
 from marketplace.queries.drafts import draft_terms, drafts_of, own_draft, review_draft, submission_of
 from marketplace.queries.orders import licenses_of
+from marketplace.queries.publishing import DraftState, state_of
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
@@ -48,6 +49,16 @@ STAGE_WORDS = {
     "pin": "Stored in every place",
     "register": "Registered",
 }
+STATE_WORDS = {
+    DraftState.OPEN: "files are being added",
+    DraftState.CHECKING: "being checked",
+    DraftState.HELD: "waits for your answer, or for a person who looks at it",
+    DraftState.READY: "ready for your review",
+    DraftState.PUBLISHING: "being published",
+    DraftState.PUBLISHED: "published",
+    DraftState.STOPPED: "stopped",
+    DraftState.DISCARDED: "discarded",
+}
 WORKING = {"checking", "passed", "sealing", "packaged", "registering"}
 
 
@@ -56,7 +67,8 @@ def publish(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     context: dict[str, Any] = {}
     if actor is not None:
-        rows = [(draft, _submission(draft)) for draft in drafts_of(actor.account)[:50]]
+        found = [(draft, _submission(draft)) for draft in drafts_of(actor.account)[:50]]
+        rows = [(draft, row, STATE_WORDS[state_of(draft, row)]) for draft, row in found if draft.state != "published"]
         context = {"drafts": rows, "listings": [(slug_of_caip(each.dataset), each) for each in listings_of(actor.account)]}
     return render(request, "web/publish.html", context)
 

@@ -19,6 +19,7 @@ GATE = {
     "answered": "overlaps that the creator explained",
     "reviewed": "overlaps that were reviewed",
 }
+UNITS = {"records-1000": "records", "tokens-1000000": "tokens", "run": "runs", "gigabyte": "bytes"}
 BASES = {
     "own-work": "own work",
     "commissioned": "commissioned",
@@ -82,6 +83,11 @@ def _happening(entry: LogEntry) -> Happening:
     )
 
 
+def _counted(count: Any, noun: str) -> str:
+    many = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{int(count):,} {noun if int(count) == 1 else many}"
+
+
 def _registered(body: dict[str, Any]) -> str:
     parents = len(body["parents"])
     built = "" if not parents else f", built from {parents} other dataset{'' if parents == 1 else 's'}"
@@ -90,7 +96,7 @@ def _registered(body: dict[str, Any]) -> str:
 
 def _gate(body: dict[str, Any]) -> str:
     found = GATE.get(str(body["result"]), str(body["result"]))
-    return f"Compared with everything in the register: {found} among {int(body['compared']):,} fingerprints."
+    return f"Compared with everything in the register: {found} among {_counted(body['compared'], 'dataset')}."
 
 
 def _rights(body: dict[str, Any]) -> str:
@@ -106,7 +112,7 @@ def _purchased(body: dict[str, Any]) -> str:
 
 
 def _settled(body: dict[str, Any]) -> str:
-    return f"Epoch {body['epoch']} settled: {body['cumulative']} base units in all so far."
+    return f"Epoch {body['epoch']} settled: {money(int(body['cumulative']))} in all so far."
 
 
 SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -114,7 +120,7 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "version.published": lambda body: f"Version {body['version']} published.",
     "package.made": lambda body: f"Stored: package {body['package']} of version {body['version']} ({body['kind']}).",
     "rights.attested": _rights,
-    "fingerprint.computed": lambda body: f"Copy check computed over {int(body['records']):,} records ({body['algorithm']}).",
+    "fingerprint.computed": lambda body: f"Copy check prepared: {_counted(body['records'], 'sketch')} ({body['algorithm']}).",
     "gate.passed": _gate,
     "listing.changed": lambda body: "Listed for sale." if body["state"] == "listed" else f"No longer sold: {body['reason']}.",
     "offer.made": _offer,
@@ -124,10 +130,10 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "license.revoked": lambda body: f"A license was revoked ({body['ground']}).",
     "license.expired": lambda _body: "A license ended.",
     "key.granted": lambda _body: "The key was handed to the license holder.",
-    "usage.reported": lambda body: f"Use reported: {body['quantity']} {body['unit'] or ''}".strip() + ".",
+    "usage.reported": lambda body: f"Use reported: {int(body['quantity']):,} {UNITS.get(body['unit'], '')}".strip() + ".",
     "usage.corrected": lambda _body: "A usage report was corrected.",
     "settlement.accepted": _settled,
-    "payout.made": lambda body: f"Paid out {body['amount']} base units for epoch {body['epoch']}.",
+    "payout.made": lambda body: f"Paid out: {money(int(body['amount']), body['token'])} for epoch {body['epoch']}.",
     "content.withheld": lambda body: f"Delivery stopped: {body['reason']}.",
     "content.erased": lambda body: f"Content key destroyed: {body['reason']}.",
     "dataset.transferred": lambda _body: "Handed over to a new owner.",
