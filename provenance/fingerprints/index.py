@@ -11,8 +11,8 @@ A `SimilarityIndex` is a value with a version. Whoever keeps rows in a database 
 `owner` and `dataset` are opaque strings: matches of the searching owner are never returned, and shares are counted per
 dataset, so all versions of a dataset go under one name. `without(dataset)` removes its rows physically.
 
-A text segment takes 408 bytes, of which 128 are searched (112 of bands); the rest is only read for candidates. A look-up
-is a few binary searches; see `docs/algorithms/gate.md` for measured figures.
+A text segment takes 408 bytes, of which 128 are searched (112 of bands); the rest is only read for candidates. A
+look-up is a few binary searches; see `docs/algorithms/gate.md` for measured figures.
 """
 
 from __future__ import annotations
