@@ -30,6 +30,8 @@ CONTRACTS = {
     "TestUSD": "contracts/src/TestUSD.sol",
 }
 DELEGATES = {"Market": "MarketExtension"}
+# The compiler checks what a contract inherits; Market's functions are spread over two, so the build checks them.
+ANSWERS = {"Market": ["IDisputes", "ILicenses", "IMarket", "IPayees", "IPayouts", "ITokens", "IUsage"]}
 # OpenZeppelin's reentrancy guard clears its transient storage when the call ends, which is what 2394 asks for.
 ACCEPTED_WARNINGS = {"2394"}
 SIZE_LIMIT = 24_576  # EIP-170
@@ -94,6 +96,10 @@ def compile_all() -> dict[str, dict[str, Any]]:
         built[name]["abi"] = _merged(built[name]["abi"], built[delegate]["abi"])
         if built[name]["storageLayout"] != built[delegate]["storageLayout"]:
             raise SystemExit(f"{name} and {delegate} must lay their storage out alike, and do not")
+    for name, interfaces in ANSWERS.items():
+        for interface in interfaces:
+            promised = answer["contracts"][f"contracts/src/interfaces/{interface}.sol"][interface]["abi"]
+            _check_answers(name, built[name]["abi"], interface, promised)
     return built
 
 
@@ -121,6 +127,22 @@ def _artifact(name: str, unit: str, answer: dict[str, Any], version: str, digest
         "sourceName": unit,
         "storageLayout": layout,
     }
+
+
+def _check_answers(name: str, abi: list[dict[str, Any]], interface: str, promised: list[dict[str, Any]]) -> None:
+    """Every function with the same results and mutability, every event and error with the same arguments."""
+    kept = {_promise(entry) for entry in abi}
+    broken = [entry["name"] for entry in promised if _promise(entry) not in kept]
+    if broken:
+        raise SystemExit(f"{name} does not keep what {interface} promises: {', '.join(broken)}")
+
+
+def _promise(entry: dict[str, Any]) -> tuple[Any, ...]:
+    outputs = tuple(_type(given) for given in entry.get("outputs", ()))
+    indexed = tuple(given.get("indexed") for given in entry.get("inputs", ()))
+    # A pure function keeps a promise to be a view.
+    mutability = "view" if entry.get("stateMutability") == "pure" else entry.get("stateMutability")
+    return (*_signature(entry), outputs, indexed, mutability)
 
 
 def _merged(abi: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:

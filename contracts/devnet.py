@@ -136,12 +136,7 @@ class Devnet:
 
     def rpc(self, method: str, *parameters: Any) -> Any:
         """One JSON-RPC call; a revert becomes `Reverted`."""
-        if self._connection is None:
-            parts = urlsplit(self.url)
-            self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
-        body = json.dumps({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": parameters})
-        self._connection.request("POST", "/", body, {"Content-Type": "application/json"})
-        answer = json.loads(self._connection.getresponse().read())
+        answer = self._post(self._request(method, parameters))
         if "error" in answer:
             raise self._reverted(answer["error"])
         return answer["result"]
@@ -168,6 +163,20 @@ class Devnet:
         result = self.rpc("eth_call", request, "latest")
         values = decode(self.abi(contract).functions[function][2], bytes.fromhex(result[2:]))
         return values[0] if len(values) == 1 else values
+
+    def call_many(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Read several, in one round trip: each is (contract, function, *arguments)."""
+        batch = []
+        for contract, function, *arguments in calls:
+            request = {"to": self.contracts[contract], "data": "0x" + self._data(contract, function, arguments).hex()}
+            batch.append(self._request("eth_call", (request, "latest")))
+        answers = {answer["id"]: answer for answer in self._post(batch)}
+        values = []
+        for (contract, function, *_), request in zip(calls, batch, strict=True):
+            raw = bytes.fromhex(answers[request["id"]]["result"][2:])
+            decoded = decode(self.abi(contract).functions[function][2], raw)
+            values.append(decoded[0] if len(decoded) == 1 else decoded)
+        return values
 
     def events(self, receipt: dict[str, Any], name: str) -> list[dict[str, Any]]:
         """All events of that name in a receipt, arguments by name."""
@@ -256,6 +265,16 @@ class Devnet:
         selector, kinds, _ = self.abi(contract).functions[function]
         return selector + encode(kinds, arguments)
 
+    def _request(self, method: str, parameters: Sequence[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": parameters}
+
+    def _post(self, body: Any) -> Any:
+        if self._connection is None:
+            parts = urlsplit(self.url)
+            self._connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=60)
+        self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
+        return json.loads(self._connection.getresponse().read())
+
     def _send(self, transaction: dict[str, str], data: bytes) -> dict[str, Any]:
         receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", {**transaction, "data": "0x" + data.hex()})
         if receipt["status"] != "0x1":
@@ -274,6 +293,12 @@ class Devnet:
                 label, kinds = self.abi(name).errors[raw[:4]]
                 return Reverted(label, decode(kinds, raw[4:]))
         return Reverted(data)
+
+
+def struct_hash(primary: str, message: dict[str, Any]) -> bytes:
+    """EIP-712 struct hash of a type whose members are all static words."""
+    kinds = [part.split()[0] for part in TYPES[primary].split(",")]
+    return keccak(encode(["bytes32", *kinds], [keccak(text=f"{primary}({TYPES[primary]})"), *struct(primary, message)]))
 
 
 def split_signature(signature: bytes) -> tuple[int, bytes, bytes]:

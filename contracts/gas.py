@@ -19,9 +19,11 @@ sys.path.insert(0, str(ROOT))
 
 from contracts import payout_tree  # noqa: E402  (a script finds its neighbors from the root)
 from contracts.devnet import DAY, Devnet, Person, split_signature, struct  # noqa: E402
-from provenance.adapters.local_node import start_anvil  # noqa: E402
+from provenance.adapters.local_node import LocalNodeMissing, start_anvil  # noqa: E402
 
 CHAIN_ID = 31_337
+__all__ = ["LocalNodeMissing", "measure_on_new_chain", "render"]
+
 START = 2_000_000_000
 PEOPLE = 100
 MANY = 100_000
