@@ -10,9 +10,11 @@ from datetime import datetime
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
+from marketplace.market_calls import DERIVE
 from marketplace.models import Account, AccountAddress, Membership, User
 from marketplace.queries.actors import Act, Actor
 from provenance.core.refusal import Refusal
+from provenance.doorbell import ring
 
 NAME_LIMIT = 100
 SLUG_LIMIT = 40
@@ -80,6 +82,8 @@ def create_account(*, kind: Account.Kind, slug: str, display_name: str, owner: U
         created=now,
         usable_from=now,
     )
+    # Somebody who has just signed up wants to begin now, not after the next sweep.
+    ring(DERIVE)
     return account
 
 
