@@ -49,15 +49,16 @@ def for_operators(view: View) -> View:
     return guarded
 
 
-def attempt(request: HttpRequest, act: Callable[[], object], *, done: str = "") -> bool:
+def attempt(request: HttpRequest, act: Callable[[], object], *, done: str = "", by_link: bool = False) -> bool:
     """Do one thing and say `done`, or say the refusal; return whether it was done.
 
-    What is not theirs goes on as an exception: it does not exist for them.
+    What is not theirs goes on as an exception: it does not exist for them. Whoever came `by_link` is told why it leads
+    nowhere, because they had it from somebody.
     """
     try:
         act()
     except Refusal as refusal:
-        if is_absent(refusal):
+        if is_absent(refusal) and not by_link:
             raise
         messages.error(request, said(refusal))
         return False

@@ -115,8 +115,8 @@ def make_offer(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     if form.is_valid():
 
         def sell() -> None:
-            offers.make_offer(
-                by=actor, dataset=listing.dataset, terms=form.terms, price=form.cleaned_data["price"] or 0,
+            listings.edit_offer(
+                by=actor, dataset=listing.dataset, terms=form.terms, price=form.cleaned_data["price"],
                 hold_seconds=settings.CADASTRE_HOLD_SECONDS, now=timezone.now(),
             )  # fmt: skip
 

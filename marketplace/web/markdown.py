@@ -25,4 +25,5 @@ def render_markdown(name: str) -> SafeString | None:
     html = html.replace(".md\"", "\"").replace(".md#", "#")
     clean = nh3.clean(html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"}, link_rel=None)
     scrolling = clean.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+    scrolling = scrolling.replace("<pre>", '<pre tabindex="0">')
     return mark_safe(scrolling)  # noqa: S308 - our own files, cleaned

@@ -185,6 +185,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         request,
         lambda: joined.append(members.accept_invitation(by=_person(request), token=token, now=timezone.now())),
         done="Welcome. You are acting for this account now.",
+        by_link=True,
     )
     for membership in joined:
         request.session[SESSION_ACCOUNT] = membership.account.slug

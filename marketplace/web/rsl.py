@@ -30,13 +30,13 @@ def dataset_license(request: HttpRequest, slug: str) -> HttpResponse:
 
 def all_licenses(request: HttpRequest) -> HttpResponse:
     """The licenses of everything listed, newest first; robots.txt leads here."""
-    root = ET.Element("rsl", {"xmlns": NAMESPACE})
+    root = ET.Element(f"{{{NAMESPACE}}}rsl")
     for listing in search_listings().select_related("offer__terms")[:LISTED_LIMIT]:
         if listing.offer is not None:
             # Our own text a moment ago, not a stranger's: nothing to defuse.
             root.extend(ET.fromstring(_document(slug_of_caip(listing.dataset), listing.offer)))  # noqa: S314
-    ET.register_namespace("", NAMESPACE)
-    return HttpResponse(ET.tostring(root, encoding="unicode"), content_type=MEDIA_TYPE)
+    text = ET.tostring(root, encoding="unicode", default_namespace=NAMESPACE)
+    return HttpResponse(text, content_type=MEDIA_TYPE)
 
 
 def _document(slug: str, offer: OfferRow) -> str:
