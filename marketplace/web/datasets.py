@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from marketplace.core.sentences import sentences
-from marketplace.models import LicenseRow, Listing
+from marketplace.models import LicenseRow, Listing, OfferRow
 from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.catalog import listing_at, offer_terms, public_offers
 from marketplace.queries.deployments import token_by_caip
@@ -147,6 +147,7 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
         "confirmations": max(0, record.deployment.finalized - record.block_number),
         "family": family_of(record),
         "mine": _is_mine(request, listing),
+        "coming": offer is None and _is_being_offered(caip),
         "bases": BASES,
     }
     return {**context, "json_ld": _json_ld(record, context)}
@@ -172,9 +173,18 @@ def _is_mine(request: HttpRequest, listing: Listing | None) -> bool:
     return bool(actor and listing and listing.account_id == actor.account.pk)
 
 
+def _is_being_offered(dataset: str) -> bool:
+    """Say whether the owner's signature under an offer is on its way: between registration and sale."""
+    return OfferRow.objects.filter(dataset=dataset, state=OfferRow.State.WANTED, public=True).exists()
+
+
 def _preview(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     previews = public_previews(context["caip"], context["shown"].version)
-    return {"previews": previews, "images": [each for each in previews if each.image], "samples": [each for each in previews if not each.image][:6]}
+    return {
+        "previews": previews,
+        "images": [each for each in previews if each.image],
+        "samples": [each for each in previews if not each.image][:6],
+    }
 
 
 def _files(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +202,11 @@ def _license(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def _provenance(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     manifests = list(context["record"].version_records.values_list("manifest", flat=True))
     family: Family = context["family"]
-    licenses = LicenseRow.objects.filter(dataset=context["caip"], final=True).order_by("-start").values_list("pk", flat=True)[:50]
+    licenses = (
+        LicenseRow.objects.filter(dataset=context["caip"], final=True)
+        .order_by("-start")
+        .values_list("pk", flat=True)[:50]
+    )
     entries = [*trail_entries(context["caip"], manifests), *license_entries(licenses)]
     return {"happenings": happenings(entries), "payees": payees_of(context["record"], family)}
 
