@@ -23,8 +23,9 @@ from marketplace.queries.drafts import own_draft, submission_of
 from provenance.models import SubmittedFile
 from provenance.uploads import add_file
 
+_PAIR = "[!-+.-~]+ [A-Za-z0-9+/]*={0,2}"
 METADATA = Parameter(
-    "Upload-Metadata", {"type": "string"}, required=True,
+    "Upload-Metadata", {"type": "string", "pattern": f"^{_PAIR}(,{_PAIR})*$"}, required=True,
     description="`path <base64>[,sha256 <base64>]`; `relativePath`, `filename` and `name` stand in for `path`.",
 )  # fmt: skip
 _NAMES = ("path", "relativePath", "filename", "name")

@@ -26,7 +26,8 @@ from marketplace.models import Draft as DraftRow
 from marketplace.queries.actors import Act
 from marketplace.queries.deployments import payment_token
 from marketplace.queries.drafts import DraftRefusal, draft_conflicts, own_draft, submission_of
-from marketplace.queries.publishing import SETTLED, DraftState, state_of, worked_example
+from marketplace.queries.publishing import SETTLED, DraftState, state_of
+from marketplace.queries.worked_example import GIVEN_AWAY, worked_example
 from provenance import submissions
 from provenance.content_queries import progress
 from provenance.core.canonical import document_digest
@@ -286,7 +287,7 @@ def shown_draft(draft: DraftRow, *, now: datetime) -> Draft:
         refusal=_refusal(submission.refusal or draft.refusal),
         matches=submission.matches.count(),
         conflicts=[conflict.sentence for conflict in draft_conflicts(draft, now=now)],
-        worked_example=worked_example(draft, submission),
+        worked_example=_example(draft, submission),
         manifest=submission.manifest or None,
         expires=submission.expires,
     )
@@ -396,3 +397,9 @@ def _split(row: Contributor) -> SplitShown:
 
 def _refusal(problem: dict[str, Any] | None) -> RefusalShown | None:
     return None if problem is None else msgspec.convert(problem, RefusalShown)
+
+
+def _example(draft: DraftRow, submission: Submission) -> str | None:
+    if draft.price is None:
+        return None
+    return worked_example(draft, submission).sentence if draft.price else GIVEN_AWAY

@@ -9,10 +9,15 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from marketplace.actions.listings import DelistReason, delist_dataset, edit_offer, relist_dataset
+from marketplace.actions.listings import (
+    DelistReason,
+    ListingRefusal,
+    delist_dataset,
+    edit_offer,
+    relist_dataset,
+)
 from marketplace.api.money import Money, Price, money, price_units
 from marketplace.api.pages import Page, PageQuery, page_of_list
-from marketplace.api.problems import RequestRefusal
 from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
 from marketplace.api.schema import IDEMPOTENT, operation
@@ -87,8 +92,8 @@ class ListingResource(Resource):
     def _change(self, dataset: str, wish: ListingChange) -> ListingShown:
         anew = wish.terms is not None or wish.price is not None or wish.hold_seconds is not None
         if (wish.state is None) != anew:
-            raise RequestRefusal(
-                "request.listing", "A change names either a state, or what is new about the offer.",
+            raise ListingRefusal(
+                "listing.change", "A change names either a state, or what is new about the offer.",
                 todo='Send {"state": …}, or any of terms, price, hold_seconds.',
             )  # fmt: skip
         wanted: OfferRow | None = None

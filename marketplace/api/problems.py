@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from marketplace.limits import LimitRefusal
@@ -85,6 +86,11 @@ STATUS: dict[str, int] = {
     "store.down": 503,
     "store.mismatch": 503,
     "store.full": 507,
+    # What fits its type and still means nothing here. JSON calls 68.0 an integer; amounts are no place for points.
+    "document.float": 422,
+    "request.cursor": 422,
+    "request.upload_checksum": 422,
+    "request.upload_metadata": 422,
     # What cannot be read as what it should be
     "dataset.id": 400,
     "idempotency.key": 400,
@@ -179,6 +185,7 @@ _OTHERS: tuple[tuple[tuple[type[Exception], ...], _Said], ...] = (
 )
 
 
+@csrf_exempt
 def page_not_found(_request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer an address below /api/v1 that is none."""
     return response_of(refusal_of(Http404()))

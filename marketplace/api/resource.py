@@ -135,7 +135,13 @@ class Resource(APIView):
         self, value: object, status: int = 200, *, headers: Mapping[str, str] | None = None, public: bool = False
     ) -> HttpResponse:
         """Return a value as JSON. `public` answers are the same for everybody, and may be kept by caches."""
-        response = HttpResponse(msgspec.json.encode(value), status=status, content_type=JSON, headers=headers)
+        return self.encoded(msgspec.json.encode(value), status, headers=headers, public=public)
+
+    def encoded(
+        self, data: bytes, status: int = 200, *, headers: Mapping[str, str] | None = None, public: bool = False
+    ) -> HttpResponse:
+        """Return JSON that is encoded already, as `answer` would."""
+        response = HttpResponse(data, status=status, content_type=JSON, headers=headers)
         response["Cache-Control"] = "public, max-age=0, must-revalidate" if public else "private, no-cache"
         return response
 

@@ -15,6 +15,7 @@ from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
+from marketplace.api.pages import PageQuery
 from marketplace.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from marketplace.api.problems import Problem
 
@@ -214,12 +215,7 @@ class ResourceSchema(AutoSchema):
 
     def _content(self, kind: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(kind, Raw):
-            if kind.media_type.startswith("text/"):
-                return kind.media_type, {"type": "string"}
-            return kind.media_type, {} if kind.media_type == "application/json" else {
-                "type": "string",
-                "format": "binary",
-            }
+            return kind.media_type, _raw_schema(kind.media_type)
         return "application/json", self._schema(kind)
 
     def _refusals(self, said: Operation) -> frozenset[int]:
@@ -233,6 +229,8 @@ class ResourceSchema(AutoSchema):
             found |= {403, 404, 409, 422}
         if said.body:
             found |= {413, 415}
+        if said.query is not None and issubclass(said.query, PageQuery):
+            found.add(422)
         return frozenset(found)
 
     def _schema(self, kind: Any) -> dict[str, Any]:
@@ -272,6 +270,12 @@ def schema_document(_request: HttpRequest) -> HttpResponse:
     """`GET /api/v1/schema`."""
     headers = {"Cache-Control": "public, max-age=300"}
     return HttpResponse(schema_bytes(), content_type="application/json", headers=headers)
+
+
+def _raw_schema(media_type: str) -> dict[str, Any]:
+    if media_type.endswith("json"):
+        return {}
+    return {"type": "string"} if media_type.startswith("text/") else {"type": "string", "format": "binary"}
 
 
 def _rate_headers() -> dict[str, Any]:

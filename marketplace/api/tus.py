@@ -23,9 +23,12 @@ EXTENSIONS = "creation,termination,expiration,checksum"
 RESUMABLE = Parameter("Tus-Resumable", {"type": "string", "enum": [VERSION]}, required=True)
 LENGTH = Parameter("Upload-Length", {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}, required=True)
 OFFSET = Parameter("Upload-Offset", {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}, required=True)
-CHECKSUM = Parameter("Upload-Checksum", {"type": "string"}, description="`sha256 <base64>` of exactly this piece")
+CHECKSUM = Parameter(
+    "Upload-Checksum", {"type": "string", "pattern": f"^({'|'.join(CHECKSUMS)}) [A-Za-z0-9+/]+={{0,2}}$"},
+    description="`sha256 <base64>` of exactly this piece",
+)  # fmt: skip
 
-_NUMBER = re.compile(r"[0-9]{1,15}")
+_NUMBER = re.compile(r"[0-9]{1,16}")
 
 
 class TusResource(Resource):

@@ -20,8 +20,7 @@ from provenance.transitions import own_file
 from provenance.uploads import Readable, append_bytes, remove_file
 
 PIECE = "application/offset+octet-stream"
-OVERRIDE = Parameter("X-HTTP-Method-Override", {"type": "string", "enum": ["PATCH", "DELETE"]}, required=True)
-OVERRIDE_OFFSET = Parameter("Upload-Offset", OFFSET.schema)
+OVERRIDE = Parameter("X-HTTP-Method-Override", {"type": "string", "enum": ["PATCH"]}, required=True)
 _TUS_HEADERS = ("Tus-Resumable", "Upload-Offset", "Upload-Expires")
 
 
@@ -63,20 +62,17 @@ class UploadResource(TusResource):
         return HttpResponse(status=204)
 
     @operation(
-        "PATCH or DELETE for clients behind a proxy that knows neither (X-HTTP-Method-Override)", status=204,
-        body=Raw(PIECE), parameters=(RESUMABLE, OVERRIDE, OVERRIDE_OFFSET, CHECKSUM), headers=_TUS_HEADERS,
+        "PATCH for clients behind a proxy that does not know it (X-HTTP-Method-Override)", status=204, body=Raw(PIECE),
+        parameters=(RESUMABLE, OVERRIDE, OFFSET, CHECKSUM), headers=_TUS_HEADERS,
         refuses=(405, 410, 412, 413, 415, 423, 460, 507),
     )  # fmt: skip
     def post(self, request: Request, file: UUID) -> HttpResponse:
-        match request.headers.get("X-HTTP-Method-Override", ""):
-            case "PATCH":
-                return self.patch(request, file)
-            case "DELETE":
-                return self.delete(request, file)
-            case other:
-                raise RequestRefusal(
-                    "request.method", "This address does not know the method.", actual=other[:20] or "POST"
-                )
+        wanted = request.headers.get("X-HTTP-Method-Override", "")
+        if wanted != "PATCH":
+            raise RequestRefusal(
+                "request.method", "This address does not know the method.", actual=wanted[:20] or "POST"
+            )
+        return self.patch(request, file)
 
 
 def _standing(row: SubmittedFile, response: HttpResponse) -> HttpResponse:
@@ -103,5 +99,5 @@ def _checksum(request: HttpRequest) -> tuple[str, bytes] | None:
         return algorithm, base64.b64decode(digest, validate=True)
     except binascii.Error as error:
         raise RequestRefusal(
-            "request.tus_header", "Upload-Checksum is not an algorithm and base64.", actual=text[:80]
+            "request.upload_checksum", "Upload-Checksum is not an algorithm and base64.", actual=text[:80]
         ) from error

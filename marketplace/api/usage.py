@@ -83,7 +83,7 @@ class UsageQuery(PageQuery):
 class UsageResource(Resource):
     acts = {"GET": Act.USE, "POST": Act.USE}
 
-    @operation("The account's usage reports, newest first", answer=Page[UsageShown], query=UsageQuery)
+    @operation("The account's usage reports, newest first", answer=Page[UsageShown], query=UsageQuery, refuses=(404,))
     def get(self, request: Request) -> HttpResponse:
         query = self.query(UsageQuery)
         license_id = ""

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
+
 from marketplace.models import Listing
+from provenance.core.caip import Asset, AssetKind
 from provenance.core.canonical import parse_canonical
 from provenance.models import DatasetRecord, Document, PackageRecord, ParentEdge, VersionRecord
 from provenance.queries import ancestor_edges, dataset_by_caip
@@ -35,6 +38,30 @@ def registered(dataset: str) -> DatasetRecord:
 def listing_values(dataset: str) -> dict[str, Any] | None:
     """Return `DETAIL_FIELDS` of a dataset's listing, or None: registered on chain is not listed."""
     return Listing.objects.filter(pk=dataset).values(*DETAIL_FIELDS).first()
+
+
+# Everything that a dataset's answer is made of and that can change, in one question of a tenth of a millisecond.
+_VERSION = """
+SELECT l.changed, l.state, l.offer_id, a.slug, a.display_name, r.id, r.owner, r.derive_bps, r.open_derive, r.splits,
+       r.versions, r.manifest, r.final, r.block_hash,
+       (SELECT MAX(p.id) FROM provenance_packagerecord p WHERE p.dataset_id = r.id),
+       (SELECT MAX(e.id) FROM provenance_parentedge e WHERE e.dataset_id = r.id),
+       (SELECT COUNT(*) FROM provenance_contentact c WHERE c.dataset = l.dataset)
+FROM marketplace_listing l
+JOIN marketplace_account a ON a.id = l.account_id
+JOIN provenance_deployment d ON d.chain_id = %s AND d.registry = %s
+JOIN provenance_datasetrecord r ON r.deployment_id = d.id AND r.token = %s
+WHERE l.dataset = %s
+"""
+
+
+def listed_version(dataset: str) -> tuple[object, ...] | None:
+    """Return values that are equal as long as the answer about a listed dataset is; None for one that is not listed."""
+    name = Asset.parse(dataset, AssetKind.DATASET)
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION, [name.chain, name.contract, name.number, dataset])
+        row: tuple[object, ...] | None = cursor.fetchone()
+        return row
 
 
 def document(digest: str) -> dict[str, Any] | None:

@@ -4,11 +4,12 @@ import hashlib
 
 import pytest
 
+from marketplace.actions.accounts import rename_account
 from marketplace.api.names import id_of
 from marketplace.models import Listing
 from provenance.core.canonical import parse_canonical
 from provenance.core.tlogproof import TlogProof
-from provenance.models import DatasetRecord, Document, LogEntry, Submission
+from provenance.models import ContentAct, DatasetRecord, Document, LogEntry, Submission
 from tests.api.conftest import PRICE, table
 
 pytestmark = pytest.mark.django_db
@@ -165,14 +166,33 @@ def test_the_trail_and_the_entries_are_the_log(site, market, visitor):
     assert TlogProof.parse(proof.content.decode()).index == index
 
 
-def test_an_unchanged_answer_is_not_sent_again(market, visitor):
+def test_an_unchanged_answer_is_not_sent_again(site, market, visitor):
     address = f"/datasets/{id_of(market.dataset)}"
     first = visitor.get(address)
     same = visitor.get(address, headers={"If-None-Match": first.headers["ETag"]})
     assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
-    Listing.objects.filter(pk=market.dataset).update(title="Another title")
+    Listing.objects.filter(pk=market.dataset).update(title="Another title", changed=site.now)
     changed = visitor.get(address, headers={"If-None-Match": f'"x", W/{first.headers["ETag"]}'})
     assert (changed.status_code, changed.json()["title"]) == (200, "Another title")
+
+
+def test_a_datasets_answer_changes_with_everything_that_it_is_made_of(site, ada, market, visitor):
+    address = f"/datasets/{id_of(market.dataset)}"
+
+    def shown(name: str) -> object:
+        return visitor.get(address).json()[name]
+
+    assert (shown("delivery_stopped"), shown("derive_bps")) == (None, 1000)
+    DatasetRecord.objects.filter(token=1).update(derive_bps=7)
+    assert shown("derive_bps") == 7
+    rename_account(by=ada.actor, display_name="Countess")
+    assert shown("account")["display_name"] == "Countess"
+    ContentAct.objects.create(
+        dataset=market.dataset, act="withheld", reason="law", by=ada.actor.account.pk, created=site.now
+    )
+    assert shown("delivery_stopped") == {"act": "withheld", "reason": "law"}
+    ada.api().post(f"{address}/listing", {"state": "delisted"})
+    assert (shown("state"), shown("offer")) == ("delisted", None)
 
 
 def test_what_an_account_sees_is_not_kept_by_shared_caches(ada, market, visitor):
