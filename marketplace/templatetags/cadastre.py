@@ -51,7 +51,9 @@ def mono(text: str, name: str = "") -> SafeString:
     """Show a hash shortened, with the whole of it on copy."""
     if not text:
         return SafeString("–")
-    return format_html('<span class="h" title="{}" data-copy="{}" data-name="{}">{}</span>', text, text, name, short(text))
+    return format_html(
+        '<span class="h" title="{}" data-copy="{}" data-name="{}">{}</span>', text, text, name, short(text)
+    )
 
 
 @register.filter
@@ -111,7 +113,7 @@ def when(moment: datetime | int | str | None, relative: bool = False) -> SafeStr
     if isinstance(moment, int):
         moment = datetime.fromtimestamp(moment, tz=UTC)
     elif isinstance(moment, str):
-        moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(moment)
     moment = moment.astimezone(UTC)
     shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
     machine = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
@@ -129,7 +131,12 @@ def item(mapping: dict[str, Any], key: str) -> Any:
 @register.filter
 def records_in_words(count: int, kind: str) -> str:
     """Say how many records of a kind: `4,812 photographs`."""
-    names = {"image": ("picture", "pictures"), "table": ("row", "rows"), "text": ("text", "texts"), "audio": ("recording", "recordings")}
+    names = {
+        "image": ("picture", "pictures"),
+        "table": ("row", "rows"),
+        "text": ("text", "texts"),
+        "audio": ("recording", "recordings"),
+    }
     one, many = names.get(kind, ("record", "records"))
     return f"{count:,} {one if count == 1 else many}"
 

@@ -36,4 +36,6 @@ def docs(request: HttpRequest, name: str = "") -> HttpResponse:
     content = render_markdown(name)
     if content is None:
         raise Http404
-    return render(request, "web/docs_page.html", {"pages": PAGES, "name": name, "heading": PAGES[name], "content": content})
+    return render(
+        request, "web/docs_page.html", {"pages": PAGES, "name": name, "heading": PAGES[name], "content": content}
+    )

@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from marketplace.core.money import Amount, MoneyRefusal
 from marketplace.models import LicenseRow, Listing
 from marketplace.queries.catalog import search_listings
 from marketplace.queries.deployments import DeploymentRefusal, payment_token
-from marketplace.core.money import Amount, MoneyRefusal
 from marketplace.web.ids import slug_of_caip
 from provenance.models import DatasetRecord, LogEntry, LogState
 

@@ -27,10 +27,17 @@ def look_up_page(request: HttpRequest) -> HttpResponse:
     if upload is not None or DIGEST.fullmatch(digest):
         try:
             take(f"look-up:{request.META['REMOTE_ADDR']}", limit=A_MINUTE, seconds=60, now=timezone.now())
-            found = look_up_file(upload, now=timezone.now()) if upload is not None else look_up_digest(digest, now=timezone.now())
-            context |= {"found": found, "rows": [(slug_of_caip(each.dataset), each) for each in found.found], "name": upload.name if upload else context["name"]}
+            found = (
+                look_up_file(upload, now=timezone.now())
+                if upload is not None
+                else look_up_digest(digest, now=timezone.now())
+            )
+            context |= {
+                "found": found,
+                "rows": [(slug_of_caip(each.dataset), each) for each in found.found],
+                "name": upload.name if upload else context["name"],
+            }
         except Refusal as refusal:
             context["refusal"] = refusal
             status = 429 if refusal.code == "limit.rate" else 400
     return render(request, "web/look_up.html", context, status=status)
-

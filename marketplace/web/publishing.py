@@ -27,17 +27,23 @@ from marketplace.queries.deployments import payment_token
 from marketplace.queries.drafts import draft_terms, drafts_of, own_draft, review_draft, submission_of
 from marketplace.queries.orders import licenses_of
 from marketplace.queries.publishing import DraftState, state_of
+from marketplace.queries.worked_example import Example, worked_example
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
-from marketplace.web.worked_example import worked_example
 from provenance import submissions
 from provenance.answers import answer_match
 from provenance.content_queries import matches_for_uploader, progress
 from provenance.core.refusal import Refusal
 from provenance.models import Answer, Match, Submission
 
-STEPS = (("files", "Files"), ("describe", "Describe"), ("terms", "Terms and price"), ("checks", "Checks"), ("review", "Review"))
+STEPS = (
+    ("files", "Files"),
+    ("describe", "Describe"),
+    ("terms", "Terms and price"),
+    ("checks", "Checks"),
+    ("review", "Review"),
+)
 STAGE_WORDS = {
     "upload": "Uploaded",
     "hash": "Hashed",
@@ -69,7 +75,10 @@ def publish(request: HttpRequest) -> HttpResponse:
     if actor is not None:
         found = [(draft, _submission(draft)) for draft in drafts_of(actor.account)[:50]]
         rows = [(draft, row, STATE_WORDS[state_of(draft, row)]) for draft, row in found if draft.state != "published"]
-        context = {"drafts": rows, "listings": [(slug_of_caip(each.dataset), each) for each in listings_of(actor.account)]}
+        context = {
+            "drafts": rows,
+            "listings": [(slug_of_caip(each.dataset), each) for each in listings_of(actor.account)],
+        }
     return render(request, "web/publish.html", context)
 
 
@@ -93,9 +102,17 @@ def files(request: HttpRequest, draft: UUID) -> HttpResponse:
     found = _own(request, draft)
     submission = submission_of(found)
     if request.method == "POST":
-        return _try(request, "publish-files", draft, lambda: _close_files(request, found, submission), "publish-describe")
+        return _try(
+            request, "publish-files", draft, lambda: _close_files(request, found, submission), "publish-describe"
+        )
     rows = [
-        {"id": str(file.id), "path": file.path, "size": file.size, "received": file.received, "location": f"/api/v1/uploads/{file.id}"}
+        {
+            "id": str(file.id),
+            "path": file.path,
+            "size": file.size,
+            "received": file.received,
+            "location": f"/api/v1/uploads/{file.id}",
+        }
         for file in submission.files.order_by("path")
     ]
     return _step(request, "files", found, submission, {"files": rows, "total": sum(row["size"] for row in rows)})
@@ -107,26 +124,46 @@ def describe(request: HttpRequest, draft: UUID) -> HttpResponse:
     found = _own(request, draft)
     submission = submission_of(found)
     form = DescribeForm(request.POST or None, initial=_described(submission, found))
-    rights = RightsFormSet(request.POST or None, prefix="rights", initial=[_rights_initial(row) for row in submission.rights] or [{}])
+    rights = RightsFormSet(
+        request.POST or None, prefix="rights", initial=[_rights_initial(row) for row in submission.rights] or [{}]
+    )
     if request.method == "POST" and form.is_valid() and rights.is_valid():
-        stated = [each.statement() for each in rights.forms if each.cleaned_data and not each.cleaned_data.get("DELETE")]
+        stated = [
+            each.statement() for each in rights.forms if each.cleaned_data and not each.cleaned_data.get("DELETE")
+        ]
         parents, permits = _parents(request)
 
         def save() -> None:
             saved = drafts.describe_draft(
-                by=_actor(request), draft=draft, revision=_revision(request), now=timezone.now(), slug=request.POST.get("slug") or None,
-                **form.fields_for_draft(), rights=stated, **({"parents": parents} if found.dataset == "" else {}),
-            )  # fmt: skip
-            drafts.set_parent_licenses(by=_actor(request), draft=draft, revision=saved.revision, licenses=permits, now=timezone.now())
+                by=_actor(request),
+                draft=draft,
+                revision=_revision(request),
+                now=timezone.now(),
+                slug=request.POST.get("slug") or None,
+                **form.fields_for_draft(),
+                rights=stated,
+                **({"parents": parents} if found.dataset == "" else {}),
+            )
+            drafts.set_parent_licenses(
+                by=_actor(request), draft=draft, revision=saved.revision, licenses=permits, now=timezone.now()
+            )
 
         return _try(request, "publish-describe", draft, save, "publish-terms")
     licensed = [row for row in licenses_of(_actor(request).account) if "derive" in row.uses and row.state == "active"]
     own = listings_of(_actor(request).account)
     chosen = {parent["dataset"] for parent in submission.parents}
     return _step(
-        request, "describe", found, submission,
-        {"form": form, "rights": rights, "licensed": [(row, row.dataset in chosen) for row in licensed], "own": [(row, row.dataset in chosen) for row in own if row.dataset != found.dataset]},
-    )  # fmt: skip
+        request,
+        "describe",
+        found,
+        submission,
+        {
+            "form": form,
+            "rights": rights,
+            "licensed": [(row, row.dataset in chosen) for row in licensed],
+            "own": [(row, row.dataset in chosen) for row in own if row.dataset != found.dataset],
+        },
+    )
 
 
 @login_required
@@ -140,19 +177,33 @@ def terms(request: HttpRequest, draft: UUID) -> HttpResponse:
         def save() -> None:
             document = {name: value for name, value in form.terms.to_document().items() if name != "schema"}
             drafts.set_terms(
-                by=_actor(request), draft=draft, revision=_revision(request), terms=document, price=form.price_units,
-                now=timezone.now(), hold_seconds=settings.CADASTRE_HOLD_SECONDS,
-            )  # fmt: skip
+                by=_actor(request),
+                draft=draft,
+                revision=_revision(request),
+                terms=document,
+                price=form.price_units,
+                now=timezone.now(),
+                hold_seconds=settings.CADASTRE_HOLD_SECONDS,
+            )
 
-        return _try(request, "publish-terms", draft, save, "publish-terms" if "stay" in request.POST else "publish-checks")
+        return _try(
+            request, "publish-terms", draft, save, "publish-terms" if "stay" in request.POST else "publish-checks"
+        )
     shown = draft_terms(found)
     return _step(
-        request, "terms", found, submission,
+        request,
+        "terms",
+        found,
+        submission,
         {
-            "form": form, "presets": PRESETS.values(), "sentences": sentences(shown, payment_token()) if shown else (),
-            "example": worked_example(found), "contributors": found.contributors.order_by("created"), "contributor_form": ContributorForm(),
+            "form": form,
+            "presets": PRESETS.values(),
+            "sentences": sentences(shown, payment_token()) if shown else (),
+            "example": _example(found, submission),
+            "contributors": found.contributors.order_by("created"),
+            "contributor_form": ContributorForm(),
         },
-    )  # fmt: skip
+    )
 
 
 @login_required
@@ -167,9 +218,14 @@ def add_contributor(request: HttpRequest, draft: UUID) -> HttpResponse:
 
     def invite() -> None:
         data = form.cleaned_data
-        _, token = contributors.invite_contributor(by=_actor(request), draft=draft, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now())
+        _, token = contributors.invite_contributor(
+            by=_actor(request), draft=draft, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
+        )
         link = settings.CADASTRE_PUBLIC_URL + reverse("contribution", args=[token])
-        words = f"{_actor(request).account.display_name} shares {data['percent']} % of a dataset's income with you.\n\nAccept or decline: {link}\n"
+        words = (
+            f"{_actor(request).account.display_name} shares {data['percent']} % of a dataset's income with you.\n\n"
+            f"Accept or decline: {link}\n"
+        )
         send_mail("A share for you at Cadastre", words, None, [data["email"]])
 
     return _try(request, "publish-terms", draft, invite, "publish-terms")
@@ -180,9 +236,12 @@ def add_contributor(request: HttpRequest, draft: UUID) -> HttpResponse:
 def remove_contributor(request: HttpRequest, draft: UUID, contributor: UUID) -> HttpResponse:
     """Take a share back before publication."""
     return _try(
-        request, "publish-terms", draft,
-        lambda: contributors.remove_contributor(by=_actor(request), draft=draft, contributor=contributor), "publish-terms",
-    )  # fmt: skip
+        request,
+        "publish-terms",
+        draft,
+        lambda: contributors.remove_contributor(by=_actor(request), draft=draft, contributor=contributor),
+        "publish-terms",
+    )
 
 
 @login_required
@@ -198,9 +257,11 @@ def checks(request: HttpRequest, draft: UUID) -> HttpResponse:
         "matches": list(matches_for_uploader(submission)),
         "dataset_id": slug_of_caip(submission.dataset) if submission.dataset and found.state == "published" else "",
         "failed_files": submission.files.exclude(refusal=None)[:20],
-        "licensed": [row for row in licenses_of(_actor(request).account) if "derive" in row.uses and row.state == "active"],
+        "licensed": [
+            row for row in licenses_of(_actor(request).account) if "derive" in row.uses and row.state == "active"
+        ],
     }
-    if request.htmx:
+    if request.headers.get("HX-Request"):
         return render(request, "web/parts/checks.html", {**context, "draft": found, "submission": submission})
     return _step(request, "checks", found, submission, context)
 
@@ -212,10 +273,14 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
     submission = submission_of(found)
     if request.method == "POST":
         return _try(
-            request, "publish-review", draft,
-            lambda: drafts.confirm_draft(by=_actor(request), draft=draft, digest=request.POST.get("digest", ""), now=timezone.now()),
+            request,
+            "publish-review",
+            draft,
+            lambda: drafts.confirm_draft(
+                by=_actor(request), draft=draft, digest=request.POST.get("digest", ""), now=timezone.now()
+            ),
             "publish-checks",
-        )  # fmt: skip
+        )
     try:
         shown = review_draft(found, now=timezone.now())
     except Refusal as refusal:
@@ -223,16 +288,31 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
         return redirect("publish-checks", draft)
     chosen = draft_terms(found)
     return _step(
-        request, "review", found, submission,
-        {"review": shown, "manifest": shown.manifest or {}, "sentences": sentences(chosen, payment_token()) if chosen else (), "example": worked_example(found), "contributors": found.contributors.exclude(state="declined")},
-    )  # fmt: skip
+        request,
+        "review",
+        found,
+        submission,
+        {
+            "review": shown,
+            "manifest": shown.manifest or {},
+            "sentences": sentences(chosen, payment_token()) if chosen else (),
+            "example": _example(found, submission),
+            "contributors": found.contributors.exclude(state="declined"),
+        },
+    )
 
 
 @login_required
 @require_POST
 def discard(request: HttpRequest, draft: UUID) -> HttpResponse:
     """Give a draft up."""
-    return _try(request, "publish-files", draft, lambda: drafts.discard_draft(by=_actor(request), draft=draft, now=timezone.now()), None)
+    return _try(
+        request,
+        "publish-files",
+        draft,
+        lambda: drafts.discard_draft(by=_actor(request), draft=draft, now=timezone.now()),
+        None,
+    )
 
 
 @login_required
@@ -266,14 +346,27 @@ def _own(request: HttpRequest, draft: UUID) -> Draft:
         raise Http404 from refusal
 
 
+def _example(draft: Draft, submission: Submission) -> Example | None:
+    return None if draft.terms is None or draft.price == 0 else worked_example(draft, submission)
+
+
 def _submission(draft: Draft) -> Submission | None:
-    return Submission.objects.filter(pk=draft.submission).first()
+    return Submission.objects.filter(pk=draft.submission).first() if draft.submission else None
 
 
-def _step(request: HttpRequest, step: str, draft: Draft, submission: Submission, context: dict[str, Any]) -> HttpResponse:
+def _step(
+    request: HttpRequest, step: str, draft: Draft, submission: Submission, context: dict[str, Any]
+) -> HttpResponse:
     order = [name for name, _ in STEPS]
     done = set(order[: order.index(step)])
-    shared = {"draft": draft, "submission": submission, "steps": STEPS, "step": step, "done": done, "section": "publish"}
+    shared = {
+        "draft": draft,
+        "submission": submission,
+        "steps": STEPS,
+        "step": step,
+        "done": done,
+        "section": "publish",
+    }
     return render(request, f"web/publish_{step}.html", {**shared, **context})
 
 
@@ -297,7 +390,9 @@ def _close_files(request: HttpRequest, draft: Draft, submission: Submission) -> 
     if submission.state != "uploading":
         return
     if visibility != submission.visibility:
-        drafts.describe_draft(by=_actor(request), draft=draft.id, revision=draft.revision, now=timezone.now(), visibility=visibility)
+        drafts.describe_draft(
+            by=_actor(request), draft=draft.id, revision=draft.revision, now=timezone.now(), visibility=visibility
+        )
     submissions.seal_file_list(by=_actor(request).account.pk, submission=submission.id, now=timezone.now())
 
 
@@ -308,12 +403,20 @@ def _answer(request: HttpRequest, submission: Submission) -> None:
         return
     chosen = request.POST.get("answer", "")
     match = request.POST.get("match", "")
-    if chosen not in Answer.values or not match.isdecimal() or not Match.objects.filter(pk=int(match), submission=submission).exists():
+    if (
+        chosen not in Answer.values
+        or not match.isdecimal()
+        or not Match.objects.filter(pk=int(match), submission=submission).exists()
+    ):
         raise Http404
     answer_match(
-        by=by, match=int(match), answer=Answer(chosen), now=timezone.now(),
-        evidence=request.POST.get("evidence", ""), permit=request.POST.get("license", ""),
-    )  # fmt: skip
+        by=by,
+        match=int(match),
+        answer=Answer(chosen),
+        now=timezone.now(),
+        evidence=request.POST.get("evidence", ""),
+        permit=request.POST.get("license", ""),
+    )
 
 
 def _parents(request: HttpRequest) -> tuple[list[str], dict[str, str]]:
@@ -344,8 +447,15 @@ def _described(submission: Submission, draft: Draft) -> dict[str, Any]:
 
 def _rights_initial(statement: dict[str, Any]) -> dict[str, Any]:
     detail = next((statement[name] for name in ("from", "license", "legal_basis", "model") if statement.get(name)), "")
-    passing = {True: "yes", False: "no"}.get(statement.get("sublicensing"), "")  # type: ignore[call-overload]  # None is unknown
-    return {"source": statement["source"], "basis": statement["basis"], "detail": detail, "sublicensing": passing, "evidence": statement.get("evidence") or ""}
+    sublicensing = statement.get("sublicensing")
+    passing = "" if sublicensing is None else "yes" if sublicensing else "no"
+    return {
+        "source": statement["source"],
+        "basis": statement["basis"],
+        "detail": detail,
+        "sublicensing": passing,
+        "evidence": statement.get("evidence") or "",
+    }
 
 
 def _terms_initial(draft: Draft) -> dict[str, Any]:

@@ -120,9 +120,13 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "version.published": lambda body: f"Version {body['version']} published.",
     "package.made": lambda body: f"Stored: package {body['package']} of version {body['version']} ({body['kind']}).",
     "rights.attested": _rights,
-    "fingerprint.computed": lambda body: f"Copy check prepared: {_counted(body['records'], 'sketch')} ({body['algorithm']}).",
+    "fingerprint.computed": lambda body: (
+        f"Copy check prepared: {_counted(body['records'], 'sketch')} ({body['algorithm']})."
+    ),
     "gate.passed": _gate,
-    "listing.changed": lambda body: "Listed for sale." if body["state"] == "listed" else f"No longer sold: {body['reason']}.",
+    "listing.changed": lambda body: (
+        "Listed for sale." if body["state"] == "listed" else f"No longer sold: {body['reason']}."
+    ),
     "offer.made": _offer,
     "offer.withdrawn": lambda _body: "An offer was withdrawn.",
     "license.purchased": _purchased,
@@ -130,7 +134,9 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "license.revoked": lambda body: f"A license was revoked ({body['ground']}).",
     "license.expired": lambda _body: "A license ended.",
     "key.granted": lambda _body: "The key was handed to the license holder.",
-    "usage.reported": lambda body: f"Use reported: {int(body['quantity']):,} {UNITS.get(body['unit'], '')}".strip() + ".",
+    "usage.reported": lambda body: (
+        f"Use reported: {int(body['quantity']):,} {UNITS.get(body['unit'], '')}".strip() + "."
+    ),
     "usage.corrected": lambda _body: "A usage report was corrected.",
     "settlement.accepted": _settled,
     "payout.made": lambda body: f"Paid out: {money(int(body['amount']), body['token'])} for epoch {body['epoch']}.",
