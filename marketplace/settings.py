@@ -167,6 +167,8 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
             "timeout": 30,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=30000;",
         },
+        # Whoever closes the last connection writes the whole journal back and waits for the disk: not once a request.
+        "CONN_MAX_AGE": 600,
         # A file, not memory: tests with threads need one database with several connections. One per test process.
         "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"cadastre-test-{os.getpid()}.sqlite3")},
     }

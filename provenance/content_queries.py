@@ -136,8 +136,8 @@ def preview_image(file: UUID, *, viewer: UUID | None) -> bytes | None:
 
 def delivery_stopped(dataset: str, version: int) -> ContentAct | None:
     """Return the act that withholds or erases a version, erased before withheld, or None."""
-    acts = ContentAct.objects.filter(Q(version=0) | Q(version=version), dataset=dataset)
-    return acts.filter(act=Act.ERASED).first() or acts.first()
+    acts = list(ContentAct.objects.filter(Q(version=0) | Q(version=version), dataset=dataset).order_by("pk"))
+    return next((act for act in acts if act.act == Act.ERASED), acts[0] if acts else None)
 
 
 def latest_package(dataset: str, version: int) -> PackageRecord | None:
