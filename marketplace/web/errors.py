@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -79,7 +81,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """Answer after a fault of ours; the database may be what failed, so none is asked."""
+    """Answer after a fault of ours; the database may be what failed, so none is asked.
+
+    A database that is being started again is no fault: that passes by itself, and the answer says so.
+    """
+    if isinstance(sys.exception(), OperationalError):
+        return HttpResponse(_plain("503.html"), status=503, headers={"Retry-After": "1"})
     return HttpResponse(_plain("500.html"), status=500)
 
 

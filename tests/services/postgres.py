@@ -7,12 +7,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
 
-from provenance.adapters.local_process import free_port, start_process
+from provenance.adapters.local_process import LocalProcess, free_port, start_process
 from tests.services.presence import missing
 
 STOP = signal.SIGINT
@@ -37,39 +38,71 @@ def as_server_user() -> list[str]:
     return ["setpriv", *user, "--pdeathsig", STOP.name.removeprefix("SIG"), "--"]
 
 
+@dataclass
+class Cluster:
+    """A cluster in a folder of its own that can be stopped and started again; `url` is that of its one database."""
+
+    directory: Path
+    server: Path
+    port: int
+    running: LocalProcess | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, also while it does not."""
+        return f"postgresql://cadastre@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        self.running = start_process(
+            "PostgreSQL",
+            [
+                *as_server_user(),
+                *(self.server, "-D", self.directory / "data", "-k", self.directory),
+                *("-p", str(self.port), "-h", "127.0.0.1"),
+                # Lost with the machine, which is fine here and twice as fast.
+                *("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"),
+            ],
+            log=self.directory / "postgres.log",
+            ready=lambda: accepts(self.port),
+            seconds=30,
+            stop_signal=STOP,
+        )
+
+    def stop(self) -> None:
+        """End every connection and stop; what was committed stays."""
+        if self.running is not None:
+            self.running.stop()
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """Run a cluster for as long as the block lasts; gives the URL of its one database."""
+def restartable() -> Iterator[Cluster]:
+    """Run a cluster for as long as the block lasts."""
     initdb, server = find("initdb"), find("postgres")
     if initdb is None or server is None:
         missing("PostgreSQL (`initdb`)", "install the package `postgresql`")
     # The path of a Unix socket has at most 107 bytes, so not under pytest's own directories.
     with TemporaryDirectory(prefix="cadastre-pg-") as name:
-        directory, port = Path(name), free_port()
+        directory = Path(name)
         if os.geteuid() == 0:
             postgres = pwd.getpwnam("postgres")
             os.chown(directory, postgres.pw_uid, postgres.pw_gid)
-        data = directory / "data"
-        create = [*as_server_user(), initdb, "-D", data, "-U", "cadastre", "--auth=trust", "--no-sync"]
+        create = [*as_server_user(), initdb, "-D", directory / "data", "-U", "cadastre", "--auth=trust", "--no-sync"]
         encoding = ["--encoding=UTF8", "--locale=C.UTF-8"]
         subprocess.run([*create, *encoding], check=True, capture_output=True, cwd=directory)
-        running = start_process(
-            "PostgreSQL",
-            [
-                *as_server_user(),
-                *(server, "-D", data, "-k", directory, "-p", str(port), "-h", "127.0.0.1"),
-                # Lost with the machine, which is fine here and twice as fast.
-                *("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"),
-            ],
-            log=directory / "postgres.log",
-            ready=lambda: accepts(port),
-            seconds=30,
-            stop_signal=STOP,
-        )
+        cluster = Cluster(directory, server, free_port())
         try:
-            yield f"postgresql://cadastre@127.0.0.1:{port}/postgres"
+            cluster.start()
+            yield cluster
         finally:
-            running.stop()
+            cluster.stop()
+
+
+@contextmanager
+def cluster() -> Iterator[str]:
+    """Run a cluster for as long as the block lasts; gives the URL of its one database."""
+    with restartable() as running:
+        yield running.url
 
 
 def accepts(port: int) -> bool:
