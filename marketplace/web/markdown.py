@@ -22,8 +22,10 @@ def render_markdown(name: str) -> SafeString | None:
     if not path.is_file():
         return None
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(path.read_text(encoding="utf-8"))
-    html = html.replace(".md\"", "\"").replace(".md#", "#")
+    html = html.replace('.md"', '"').replace(".md#", "#")
     clean = nh3.clean(html, tags=TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"}, link_rel=None)
-    scrolling = clean.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+    scrolling = clean.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
+        "</table>", "</table></div>"
+    )
     scrolling = scrolling.replace("<pre>", '<pre tabindex="0">')
     return mark_safe(scrolling)  # noqa: S308 - our own files, cleaned

@@ -214,7 +214,12 @@ if (form) {
     show(row, row.done ? "✓ arrived" : `${sized(known.received)} arrived; choose the file again to go on`, row.done ? "pass" : "");
   }
   report();
-  for (const id of ["pick-folder", "pick-files"]) document.getElementById(id).addEventListener("change", (event) => takeFiles(event.target.files));
+  for (const id of ["pick-folder", "pick-files"]) {
+    const input = document.getElementById(id);
+    input.addEventListener("change", () => takeFiles(input.files));
+    // Whoever was faster than this script, or came back to the page, has chosen already.
+    takeFiles(input.files);
+  }
   for (const type of ["dragenter", "dragover"]) drop.addEventListener(type, (event) => { event.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => {
