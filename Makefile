@@ -48,7 +48,7 @@ gas: setup ## measure what each action costs and write docs/gas.md
 	@$(PY) contracts/gas.py
 
 slither: setup .venv-slither/.done ## look for known weaknesses in the contracts
-	@cd contracts && ../.venv-slither/bin/slither . --filter-paths node_modules
+	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" .venv-slither/bin/slither . --config-file contracts/slither.json
 
 kubo: ## put Kubo's `ipfs` at var/bin/ipfs
 	@$(PYTHON) tools/install_kubo.py

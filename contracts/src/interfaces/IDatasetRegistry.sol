@@ -108,27 +108,20 @@ interface IDatasetRegistry {
     /// @notice Registers a dataset whose owner sends the transaction.
     /// @param derivations For each parent: the licensee's EIP-712 `Derivation` signature, empty where no license is
     /// given or the licensee is the owner.
-    /// @return dataset Dense id, from 1.
-    function register(Registration calldata registration, bytes[] calldata derivations)
-        external
-        returns (uint256 dataset);
+    /// @return id Dense, from 1.
+    function register(Registration calldata registration, bytes[] calldata derivations) external returns (uint256 id);
 
     /// @notice Registers a dataset whose owner signed; anyone may pay the gas.
     function registerWithSig(Registration calldata registration, bytes[] calldata derivations, bytes calldata signature)
         external
-        returns (uint256 dataset);
+        returns (uint256 id);
 
     /// @notice Publishes version `expectedVersion + 1`.
-    function publishVersion(
-        uint256 dataset,
-        uint32 expectedVersion,
-        bytes32 manifest,
-        bytes32 package,
-        uint8 packageKind
-    ) external;
+    function publishVersion(uint256 id, uint32 expectedVersion, bytes32 manifest, bytes32 package, uint8 packageKind)
+        external;
 
     function publishVersionWithSig(
-        uint256 dataset,
+        uint256 id,
         uint32 expectedVersion,
         bytes32 manifest,
         bytes32 package,
@@ -138,10 +131,10 @@ interface IDatasetRegistry {
     ) external;
 
     /// @notice Records another package of a version; package 1 came with the version, so the first `number` is 2.
-    function makePackage(uint256 dataset, uint32 version, uint32 number, bytes32 package, uint8 kind) external;
+    function makePackage(uint256 id, uint32 version, uint32 number, bytes32 package, uint8 kind) external;
 
     function makePackageWithSig(
-        uint256 dataset,
+        uint256 id,
         uint32 version,
         uint32 number,
         bytes32 package,
@@ -150,22 +143,22 @@ interface IDatasetRegistry {
         bytes calldata signature
     ) external;
 
-    function setDeriveTerms(uint256 dataset, uint16 deriveBps, bool openDerive) external;
+    function setDeriveTerms(uint256 id, uint16 deriveBps, bool openDerive) external;
 
     function setDeriveTermsWithSig(
-        uint256 dataset,
+        uint256 id,
         uint16 deriveBps,
         bool openDerive,
         uint256 deadline,
         bytes calldata signature
     ) external;
 
-    function setSplits(uint256 dataset, bytes32 splits) external;
+    function setSplits(uint256 id, bytes32 splits) external;
 
-    function setSplitsWithSig(uint256 dataset, bytes32 splits, uint256 deadline, bytes calldata signature) external;
+    function setSplitsWithSig(uint256 id, bytes32 splits, uint256 deadline, bytes calldata signature) external;
 
     /// @notice Transfers a dataset that its owner signed away; anyone may pay the gas.
-    function handOverWithSig(uint256 dataset, address to, uint256 deadline, bytes calldata signature) external;
+    function handOverWithSig(uint256 id, address to, uint256 deadline, bytes calldata signature) external;
 
     /// @notice Accepts licenses of a further market. Sources are only ever added.
     function addLicenseSource(address market) external returns (uint64 source);
@@ -180,7 +173,7 @@ interface IDatasetRegistry {
     function dataset(uint256 id) external view returns (Dataset memory);
 
     /// @notice Number of packages of a version; 0 if the version does not exist.
-    function packageCount(uint256 dataset, uint32 version) external view returns (uint256);
+    function packageCount(uint256 id, uint32 version) external view returns (uint256);
 
     function licenseSource(uint256 source) external view returns (address);
 }

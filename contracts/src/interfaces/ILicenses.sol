@@ -156,7 +156,7 @@ interface ILicenses {
         uint8 v,
         bytes32 r,
         bytes32 s
-    ) external returns (uint64 license);
+    ) external returns (uint64 id);
 
     /// @notice Buys with an EIP-2612 permit of exactly `offer.price` until `order.validBefore`.
     /// @param payerSignature EIP-712 `Order` by the payer; empty if the payer sends the transaction.
@@ -168,7 +168,7 @@ interface ILicenses {
         uint8 v,
         bytes32 r,
         bytes32 s
-    ) external returns (uint64 license);
+    ) external returns (uint64 id);
 
     /// @notice Buys from the payer's allowance, or for a price of 0.
     /// @param payerSignature EIP-712 `Order` by the payer; empty if the payer sends the transaction.
@@ -177,7 +177,7 @@ interface ILicenses {
         bytes calldata ownerSignature,
         Order calldata order,
         bytes calldata payerSignature
-    ) external returns (uint64 license);
+    ) external returns (uint64 id);
 
     /// @notice Buys from the payer's deposit in this contract; no token moves.
     function buyFromDeposit(
@@ -185,7 +185,7 @@ interface ILicenses {
         bytes calldata ownerSignature,
         Order calldata order,
         bytes calldata payerSignature
-    ) external returns (uint64 license);
+    ) external returns (uint64 id);
 
     /// @notice Gives the price back to the payer while it is held. By the dataset's owner or a refunder.
     function refund(address payer, bytes32 order) external;
@@ -203,10 +203,10 @@ interface ILicenses {
 
     /// @notice Withdraws an announced revocation: the cause was cured.
     /// @param signature Owner's EIP-712 `RevocationWithdrawal`; empty if the owner sends the transaction.
-    function withdrawRevocation(uint64 license, uint256 deadline, bytes calldata signature) external;
+    function withdrawRevocation(uint64 id, uint256 deadline, bytes calldata signature) external;
 
     /// @notice Ends future use once the cure period is over. Anyone may send it; only the owner announces.
-    function executeRevocation(uint64 license) external;
+    function executeRevocation(uint64 id) external;
 
     /// @param signature Owner's EIP-712 `OfferCancellation`; empty if the owner sends the transaction.
     function cancelOffer(uint64 dataset, uint256 nonce, uint256 deadline, bytes calldata signature) external;
@@ -217,19 +217,16 @@ interface ILicenses {
     function setURI(string calldata newUri) external;
 
     /// @notice True if the license is neither refunded, revoked nor expired, and permits every bit of `use`.
-    function isActive(uint256 license, uint16 use) external view returns (bool);
+    function isActive(uint256 id, uint16 use) external view returns (bool);
 
     /// @notice `isActive` with the account and the dataset, for the registry, in one call.
-    function entitlement(uint256 license, uint16 use)
-        external
-        view
-        returns (bool active, address licensee, uint256 dataset);
+    function entitlement(uint256 id, uint16 use) external view returns (bool active, address licensee, uint256 dataset);
 
     function license(uint256 id) external view returns (License memory);
 
     function purchaseOf(address payer, bytes32 order) external view returns (Purchase memory);
 
-    function revocationOf(uint256 license) external view returns (Revocation memory);
+    function revocationOf(uint256 id) external view returns (Revocation memory);
 
     /// @return cancelled True if the dataset's owner withdrew it.
     /// @return sold Licenses bought under the nonce; counted only for offers with a limit.

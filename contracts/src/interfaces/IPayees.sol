@@ -32,27 +32,27 @@ interface IPayees {
     error PayeesChangeNotDue(uint256 payee, uint256 changeAt, uint256 nowAt);
 
     /// @notice Number of the account, added as accepted if it owns the dataset and had none. By anyone.
-    function enrollOwner(uint256 dataset) external returns (uint32 payee);
+    function enrollOwner(uint256 dataset) external returns (uint32 id);
 
     /// @notice Number of the account, added as not accepted if it had none. By anyone.
-    function invitePayee(address account) external returns (uint32 payee);
+    function invitePayee(address account) external returns (uint32 id);
 
     /// @notice Accepts an invitation, or enrolls an account that asks for itself.
     /// @param signature The account's EIP-712 `PayeeAcceptance`; empty if the account sends the transaction.
-    function acceptPayee(address account, uint256 deadline, bytes calldata signature) external returns (uint32 payee);
+    function acceptPayee(address account, uint256 deadline, bytes calldata signature) external returns (uint32 id);
 
     /// @notice Announces that payouts shall go to another account after the public delay. Replaces an earlier one.
     /// @param signature The account's EIP-712 `PayeeChange`; empty if the account sends the transaction.
-    function announcePayeeChange(uint32 payee, address to, uint256 deadline, bytes calldata signature) external;
+    function announcePayeeChange(uint32 id, address to, uint256 deadline, bytes calldata signature) external;
 
     /// @notice Withdraws an announced change. By the payee's present account.
-    function cancelPayeeChange(uint32 payee) external;
+    function cancelPayeeChange(uint32 id) external;
 
     /// @notice Applies an announced change after the delay. By anyone.
-    function applyPayeeChange(uint32 payee) external;
+    function applyPayeeChange(uint32 id) external;
 
     /// @notice Names the payee that receives the market's fee in settlements from now on.
-    function setFeePayee(uint32 payee) external;
+    function setFeePayee(uint32 id) external;
 
     function payee(uint32 id) external view returns (Payee memory);
 

@@ -23,11 +23,11 @@ abstract contract Disputes is Payees {
     }
 
     /// @notice See IDisputes.
-    function setBeneficiary(uint256 dataset, uint32 payee, bytes32 dispute) external restricted {
+    function setBeneficiary(uint256 dataset, uint32 beneficiary, bytes32 dispute) external restricted {
         _checkNamed(dataset, dispute);
-        if (payee != 0) _known(payee);
-        _measures[dataset].beneficiary = payee;
-        emit IDisputes.BeneficiarySet(dataset, payee, dispute);
+        if (beneficiary != 0) _known(beneficiary);
+        _measures[dataset].beneficiary = beneficiary;
+        emit IDisputes.BeneficiarySet(dataset, beneficiary, dispute);
     }
 
     /// @notice See IDisputes.

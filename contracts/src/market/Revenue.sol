@@ -20,8 +20,9 @@ abstract contract Revenue is State {
         }
         uint256 end = (block.timestamp + holdSeconds + BUCKET_SECONDS - 1) / BUCKET_SECONDS;
         uint256 lanes = _heldLanes[token][end >> 2];
-        SafeCast.toUint64(uint64(lanes >> _lane(end)) + amount);
-        _heldLanes[token][end >> 2] = lanes + (amount << _lane(end));
+        uint256 before = uint64(lanes >> _lane(end));
+        uint256 sum = SafeCast.toUint64(before + amount);
+        _heldLanes[token][end >> 2] = lanes + ((sum - before) << _lane(end));
         return (SafeCast.toUint32(end), uint40(end * BUCKET_SECONDS));
     }
 

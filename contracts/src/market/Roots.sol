@@ -39,7 +39,7 @@ abstract contract Roots is Revenue {
         // Never the slot of the live root: that is slot 0 at first, then the one whose root was accepted last. After a
         // veto the slot of the struck root is free again.
         if (accepted == 0) agenda.turn = 1;
-        else if (agenda.epoch == accepted) agenda.turn ^= 1;
+        else if (agenda.epoch == accepted) agenda.turn = 1 - agenda.turn;
         ledger.roots[agenda.turn] = root;
         agenda.total = cumulativeTotal;
         agenda.acceptAt = uint40(block.timestamp + (bonded ? OPEN_WINDOW : WINDOW));
