@@ -301,7 +301,8 @@ def test_settlements_and_payouts_lead_to_each_other(site, ada, visitor):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_python_client_buys_and_reports(live_server, site, ada, cleo):
+def test_the_python_client_buys_and_reports(live_server, site, ada, cleo, monkeypatch):
+    monkeypatch.setattr("cadastre.client.WAIT", {"Prefer": "wait=1"})
     listing = site.publish(ada)
     site.give(cleo, 10 * PRICE)
     with Program(live_server.url, api_key=cleo.key()) as program:
