@@ -1,6 +1,6 @@
-"""Taking data in: content identifiers against plain SHA-256, and the whole way in against its slowest stage alone.
+"""Taking data in: the whole way in against its slowest stage alone.
 
-The second runs the real functions over a real database and block store in a temporary folder: upload rows, inspection
+It runs the real functions over a real database and block store in a temporary folder: upload rows, inspection
 (hash, scan, fingerprint, preview), copy check, sealing, chunking, storing, documents. Every stage alone runs over the
 same files in the same number of processes.
 """
@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -30,42 +29,19 @@ from bench.result import Result
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.adapters.scanner import SignatureScanner
 from provenance.core.cid import Cid
-from provenance.core.unixfs.file import FileHasher, hash_file
+from provenance.core.unixfs.file import FileHasher
 from provenance.fingerprints.registry import Kind, sketch_file, to_bytes
 
 MIB = 1_048_576
 SIZE = 1024 * MIB
 FILES = 16
 WORKERS = 2
-RUNS = 3
 MEMORY_LIMIT = 128 * MIB
 
 
 def run() -> list[Result]:
     """Return every measurement of this file; about two minutes."""
-    return [*content_identifiers(), *whole_ingest()]
-
-
-def content_identifiers(size: int = SIZE) -> list[Result]:
-    """Measure the CID of one file, with one thread and two, against the SHA-256 of its bytes on one thread."""
-    with tempfile.TemporaryDirectory(prefix="cadastre-bench-") as folder:
-        path = Path(folder) / "file"
-        path.write_bytes(os.urandom(MIB) * (size // MIB))
-        results = []
-        for threads in (1, 2):
-            pairs = [(_timed(partial(_cid, path, size, threads)), _timed(partial(_sha256, path))) for _ in range(RUNS)]
-            ours, peer = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
-            results.append(
-                Result(
-                    f"CID, {threads} thread{'s' if threads > 1 else ''}",
-                    size / MIB / ours,
-                    size / MIB / peer,
-                    peer / ours,
-                    "MiB/s",
-                    f"unixfs-v1-2025 of {size // MIB} MiB against SHA-256 on one thread, best of {RUNS}, from memory",
-                )
-            )
-        return results
+    return whole_ingest()
 
 
 def whole_ingest(size: int = SIZE, files: int = FILES, workers: int = WORKERS) -> list[Result]:
@@ -276,12 +252,6 @@ STAGES: Mapping[str, Callable[[Path], None]] = {
     "chunk": _chunk,
     "store": _keep,
 }
-
-
-def _cid(path: Path, size: int, threads: int) -> None:
-    with path.open("rb") as source:
-        descriptor = source.fileno()
-        hash_file(lambda view, at: os.preadv(descriptor, [view], at), size, threads=threads)
 
 
 def _sources(folder: Path, size: int, count: int) -> list[Path]:

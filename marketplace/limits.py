@@ -1,4 +1,4 @@
-"""Limits that hold exactly, however many ask at the same moment: one UPDATE counts and checks.
+"""Limits that hold exactly, however many ask at the same moment: one statement counts and checks.
 
 A counter is kept per name and window of time. Windows are fixed, so up to twice the limit fits around a border; the
 figures that are shown (limit, remaining, reset) are those that are enforced.
