@@ -29,7 +29,9 @@ from provenance.models import DatasetRecord, Deployment, Intent
 
 
 @transaction.atomic
-def promise_share(*, by: Actor, dataset: str, email: str, role: str, bps: int, now: datetime) -> tuple[Contributor, str]:
+def promise_share(
+    *, by: Actor, dataset: str, email: str, role: str, bps: int, now: datetime
+) -> tuple[Contributor, str]:
     """Promise `bps` of the owner's income to a person; return the invitation and the token of its link.
 
     Raises AccessRefusal, DraftRefusal, MoneyRefusal.
@@ -141,7 +143,9 @@ def _locked(by: Actor, dataset: str) -> Listing:
 def _check_room(dataset: str, bps: int, *, without: UUID | None = None) -> None:
     if check_bps(bps) == 0:
         raise DraftRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
-    others = contributors_of(dataset).exclude(pk=without)
+    others = contributors_of(dataset)
+    if without is not None:
+        others = others.exclude(pk=without)
     promised = others.aggregate(total=Sum("bps"))["total"] or 0
     if promised + bps > BPS:
         raise DraftRefusal(
@@ -149,4 +153,6 @@ def _check_room(dataset: str, bps: int, *, without: UUID | None = None) -> None:
             todo="Lower some of them; you keep what is left.",
         )  # fmt: skip
     if others.count() >= SHARES_LIMIT:
-        raise DraftRefusal("splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1)
+        raise DraftRefusal(
+            "splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1
+        )

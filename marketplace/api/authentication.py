@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
 from typing import Any
 
-from allauth.account.authentication import get_authentication_records
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -16,10 +13,8 @@ from rest_framework.request import Request
 
 from marketplace.actions.api_keys import note_use
 from marketplace.models import User
-from marketplace.queries.actors import AccessRefusal, Actor, actor_of_key, actor_of_user
-
-SESSION_ACCOUNT = "account"
-SECOND_FACTOR_LASTS = timedelta(minutes=15)
+from marketplace.queries.actors import AccessRefusal, Actor, actor_of_key
+from marketplace.session import actor_of_session
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -53,17 +48,8 @@ class SessionActorAuthentication(BaseAuthentication):
         if not isinstance(user, User) or not user.is_active:
             return None
         _check_csrf(http)
-        actor = actor_of_user(
-            user, http.session.get(SESSION_ACCOUNT), second_factor=has_second_factor(http, user, now=time.time())
-        )
-        return user, actor
-
-
-def has_second_factor(request: HttpRequest, user: User, *, now: float) -> bool:
-    """Say whether the person proved a second factor in this session within the last minutes."""
-    since = now - SECOND_FACTOR_LASTS.total_seconds()
-    records = get_authentication_records(request, user)
-    return any(record.get("method") == "mfa" and record.get("at", 0) >= since for record in records)
+        actor = actor_of_session(http)
+        return None if actor is None else (user, actor)
 
 
 def _check_csrf(request: HttpRequest) -> None:

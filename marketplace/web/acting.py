@@ -49,7 +49,7 @@ def for_operators(view: View) -> View:
     return guarded
 
 
-def attempt(request: HttpRequest, act: Callable[[], object], *, done: str = "", by_link: bool = False) -> bool:
+def attempt(request: HttpRequest, act: Callable[[], object], *, done: object = "", by_link: bool = False) -> bool:
     """Do one thing and say `done`, or say the refusal; return whether it was done.
 
     What is not theirs goes on as an exception: it does not exist for them. Whoever came `by_link` is told why it leads
@@ -63,7 +63,7 @@ def attempt(request: HttpRequest, act: Callable[[], object], *, done: str = "", 
         messages.error(request, said(refusal))
         return False
     if done:
-        messages.success(request, done)
+        messages.success(request, str(done))
     return True
 
 

@@ -72,5 +72,9 @@ def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
 def revoke(request: HttpRequest, actor: Actor, key: UUID) -> HttpResponse:
     """Make a key worthless at once."""
     found = get_object_or_404(api_keys_for(actor), pk=key)
-    attempt(request, lambda: api_keys.revoke_api_key(by=actor, key=found, now=timezone.now()), done="The key works no more.")
+    attempt(
+        request,
+        lambda: api_keys.revoke_api_key(by=actor, key=found, now=timezone.now()),
+        done=_("The key works no more."),
+    )
     return redirect("api-keys")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from marketplace import journal
 from marketplace.actions import money
 from marketplace.core.money import Amount
+from marketplace.models import AccountAddress
 from marketplace.queries.account_statements import account_statement
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.addresses import owner_addresses, withdrawal_addresses
@@ -75,7 +76,7 @@ def faucet(request: HttpRequest, actor: Actor) -> HttpResponse:
     attempt(
         request,
         lambda: money.draw_faucet(by=actor, now=timezone.now()),
-        done="Play money is on its way. It is in your balance when it can no longer be undone, in a few seconds.",
+        done=_("Play money is on its way. It is in your balance when it can no longer be undone, in a few seconds."),
     )
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
@@ -88,7 +89,11 @@ def collect(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Move income from the account's own address to its balance."""
     units = _amount(request)
     if units is not None:
-        attempt(request, lambda: money.collect_income(by=actor, amount=units, now=timezone.now()), done="On its way to the balance.")
+        attempt(
+            request,
+            lambda: money.collect_income(by=actor, amount=units, now=timezone.now()),
+            done=_("On its way to the balance."),
+        )
     return redirect("balance")
 
 
@@ -109,7 +114,7 @@ def add_address(request: HttpRequest, actor: Actor) -> HttpResponse:
             "and change your password.\n",
         )
 
-    attempt(request, add, done="Added. It can be used after the delay; we have written to all owners.")
+    attempt(request, add, done=_("Added. It can be used after the delay; we have written to all owners."))
     return redirect("balance")
 
 
@@ -124,7 +129,7 @@ def withdraw(request: HttpRequest, actor: Actor) -> HttpResponse:
     attempt(
         request,
         lambda: money.withdraw(by=actor, now=timezone.now(), **form.cleaned_data),
-        done="Held for withdrawal. It is sent when the address can be used.",
+        done=_("Held for withdrawal. It is sent when the address can be used."),
     )
     return redirect("balance")
 
@@ -133,7 +138,11 @@ def withdraw(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, actor: Actor, withdrawal: UUID) -> HttpResponse:
     """Take a withdrawal back in time."""
-    attempt(request, lambda: money.cancel_withdrawal(by=actor, withdrawal=withdrawal, now=timezone.now()), done="Cancelled.")
+    attempt(
+        request,
+        lambda: money.cancel_withdrawal(by=actor, withdrawal=withdrawal, now=timezone.now()),
+        done=_("Cancelled."),
+    )
     return redirect("balance")
 
 
@@ -147,13 +156,20 @@ def statement(request: HttpRequest, actor: Actor, month: str) -> HttpResponse:
     token = payment_token()
     found = account_statement(actor.account, token.caip, year=int(year), month=int(number))
     if "csv" in request.GET:
-        rows = [(f"{each.time:%Y-%m-%dT%H:%M:%SZ}", each.what, _signed(each.amount), token.symbol, each.effect) for each in found.movements]
-        return csv_response(f"cadastre-{actor.account.slug}-{month}.csv", ("time", "what", "amount", "currency", "cause"), rows)
+        rows = [
+            (f"{each.time:%Y-%m-%dT%H:%M:%SZ}", each.what, _signed(each.amount), token.symbol, each.effect)
+            for each in found.movements
+        ]
+        return csv_response(
+            f"cadastre-{actor.account.slug}-{month}.csv", ("time", "what", "amount", "currency", "cause"), rows
+        )
     before = f"{int(year) - (number == '01')}-{(int(number) - 2) % 12 + 1:02d}"
-    return render(request, "web/statement.html", {"statement": found, "month": month, "before": before, "token": token.caip})
+    return render(
+        request, "web/statement.html", {"statement": found, "month": month, "before": before, "token": token.caip}
+    )
 
 
-def _choices(addresses: list) -> list[tuple[int, str]]:  # type: ignore[type-arg]  # rows of AccountAddress
+def _choices(addresses: list[AccountAddress]) -> list[tuple[int, str]]:
     return [(row.pk, row.address or "") for row in addresses]
 
 

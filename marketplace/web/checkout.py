@@ -25,6 +25,7 @@ from marketplace.queries.deployments import token_by_caip
 from marketplace.queries.orders import certificate_of, delivery_of, own_order, public_offer, recipients_of
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.ids import slug_of_caip
+from marketplace.web.negotiation import wants_part
 
 MOVING = frozenset({Order.State.APPROVAL, Order.State.PLACED, Order.State.PAYING, Order.State.MINED})
 
@@ -110,7 +111,7 @@ def order(request: HttpRequest, actor: Actor, order: UUID) -> HttpResponse:
         "progress": progress_of(found, row),
         "mine": found.placed_by_id == actor.membership.pk,
     }
-    return render(request, "web/parts/order.html" if request.htmx else "web/order.html", context)
+    return render(request, "web/parts/order.html" if wants_part(request) else "web/order.html", context)
 
 
 @for_account
@@ -146,7 +147,9 @@ def progress_of(order: Order, row: LicenseRow | None) -> Progress:
         case Order.State.MINED | Order.State.FINAL if row is None:
             return Progress(_("Paid. Your license is being read from the chain."), "ok", _steps(2), moving=True)
         case Order.State.MINED:
-            return Progress(_("Paid. Your license is valid. The key follows in a moment."), "ok", _steps(2), moving=True)
+            return Progress(
+                _("Paid. Your license is valid. The key follows in a moment."), "ok", _steps(2), moving=True
+            )
         case Order.State.FINAL:
             assert row is not None
             return _delivered(row)
@@ -156,7 +159,9 @@ def progress_of(order: Order, row: LicenseRow | None) -> Progress:
 
 def _delivered(row: LicenseRow) -> Progress:
     if not covered_packages(row):
-        return Progress(_("Your license is valid. The data is open: download it at any time."), "ok", _steps(4), moving=False)
+        return Progress(
+            _("Your license is valid. The data is open: download it at any time."), "ok", _steps(4), moving=False
+        )
     delivery = delivery_of(row)
     match delivery.state:
         case "granted":

@@ -46,7 +46,7 @@ def actor_of(request: HttpRequest) -> Actor | None:
     """Return who acts, asked for once per request: page and context say the same."""
     if not hasattr(request, "_cadastre_actor"):
         request._cadastre_actor = actor_of_session(request)  # type: ignore[attr-defined]  # noqa: SLF001  # kept with it
-    return request._cadastre_actor  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001  # the same
+    return request._cadastre_actor  # type: ignore[attr-defined]  # noqa: SLF001  # the same
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

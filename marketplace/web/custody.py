@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import custody
@@ -53,11 +54,12 @@ def request_export(request: HttpRequest, actor: Actor) -> HttpResponse:
             actor.account,
             "Your Cadastre key will be handed out",
             f"Somebody signed in to {actor.account.display_name} asked for its signing key.\n"
-            f"It can be downloaded from {export.due:%Y-%m-%d %H:%M} UTC on. If this was not you, sign in, cancel it under\n"
+            f"It can be downloaded from {export.due:%Y-%m-%d %H:%M} UTC on.\n"
+            "If this was not you, sign in, cancel it under\n"
             f"{settings.CADASTRE_PUBLIC_URL}/settings/key and change your password.\n",
         )
 
-    attempt(request, ask, done="The key will be encrypted for you after the delay. We have written to all owners.")
+    attempt(request, ask, done=_("The key will be encrypted for you after the delay. We have written to all owners."))
     return redirect("own-key")
 
 
@@ -65,7 +67,11 @@ def request_export(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def cancel_export(request: HttpRequest, actor: Actor, export: UUID) -> HttpResponse:
     """Stop an export in time."""
-    attempt(request, lambda: custody.cancel_key_export(by=actor, export=export), done="Cancelled. Nothing was handed out.")
+    attempt(
+        request,
+        lambda: custody.cancel_key_export(by=actor, export=export),
+        done=_("Cancelled. Nothing was handed out."),
+    )
     return redirect("own-key")
 
 
@@ -108,7 +114,9 @@ def connect_wallet(request: HttpRequest, actor: Actor) -> HttpResponse:
             now=timezone.now(),
         )  # fmt: skip
 
-    attempt(request, connect, done="Connected. What you publish from now on belongs to this wallet; it signs, not we.")
+    attempt(
+        request, connect, done=_("Connected. What you publish from now on belongs to this wallet; it signs, not we.")
+    )
     return redirect("own-key")
 
 

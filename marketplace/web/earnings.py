@@ -72,7 +72,19 @@ def payout(request: HttpRequest, actor: Actor, payout: int) -> HttpResponse:
 def export(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Every line of every payout as CSV."""
     actor.require(Act.FINANCE)
-    head = ("period ended", "epoch", "dataset", "title", "why", "share", "of", "amount", "currency", "state", "transaction")
+    head = (
+        "period ended",
+        "epoch",
+        "dataset",
+        "title",
+        "why",
+        "share",
+        "of",
+        "amount",
+        "currency",
+        "state",
+        "transaction",
+    )
     return csv_response(f"cadastre-earnings-{actor.account.slug}.csv", head, _lines(actor))
 
 
@@ -82,9 +94,9 @@ def _lines(actor: Actor) -> Iterator[tuple[object, ...]]:
         for line in explain_payout(row).allocations:
             caip = _dataset(row, line.dataset)
             yield (
-                f"{row.settlement.ended_at:%Y-%m-%dT%H:%M:%SZ}", row.settlement.epoch, slug_of_caip(caip), title_of(caip),
-                str(line.reason), percent(line.bps), Amount(line.net, token).written, Amount(line.amount, token).written,
-                token.symbol, row.state, row.tx,
+                f"{row.settlement.ended_at:%Y-%m-%dT%H:%M:%SZ}", row.settlement.epoch, slug_of_caip(caip),
+                title_of(caip), str(line.reason), percent(line.bps), Amount(line.net, token).written,
+                Amount(line.amount, token).written, token.symbol, row.state, row.tx,
             )  # fmt: skip
 
 

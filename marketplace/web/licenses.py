@@ -60,7 +60,9 @@ class UsageForm(forms.Form):
     last = forms.DateField(label=_("Until"), widget=DAY)
     use = forms.ChoiceField(label=_("What for"))
     quantity = forms.IntegerField(label=_("How much"), min_value=0, max_value=2**63 - 1)
-    model = forms.CharField(label=_("Model"), max_length=200, help_text=_("Its name or id. Only the owner of the data reads it."))
+    model = forms.CharField(
+        label=_("Model"), max_length=200, help_text=_("Its name or id. Only the owner of the data reads it.")
+    )
     run = forms.CharField(label=_("Training run"), max_length=200)
     corrects = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -84,7 +86,9 @@ class UsageForm(forms.Form):
 class ReaderForm(forms.Form):
     """Who may see a license, and for how long."""
 
-    reader = forms.CharField(label=_("Who may see it"), max_length=100, help_text=_("A person or an office; the page shows this name."))
+    reader = forms.CharField(
+        label=_("Who may see it"), max_length=100, help_text=_("A person or an office; the page shows this name.")
+    )
     days = forms.IntegerField(label=_("For how many days"), min_value=1, max_value=licenses.DISCLOSURE_DAYS, initial=30)
 
 
@@ -121,15 +125,26 @@ def held(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
             sent = attempt(
                 request,
                 lambda: report_usage(by=actor, license_id=row.pk, key=key, used=used, now=timezone.now()),
-                done="Reported. The figures below follow from the terms you bought under.",
+                done=_("Reported. The figures below follow from the terms you bought under."),
             )
             if sent:
                 return redirect("license-held", slug)
         else:
             costs: list[Owed] = []
-            attempt(request, lambda: costs.append(preview_usage(by=actor, license_id=row.pk, used=used, now=timezone.now())))
+            attempt(
+                request, lambda: costs.append(preview_usage(by=actor, license_id=row.pk, used=used, now=timezone.now()))
+            )
             cost = costs[0] if costs else None
-    return render(request, "web/license_held.html", {**_shown(actor, row, terms), "form": form, "cost": cost, "report_key": request.POST.get("report_key") or uuid4()})
+    return render(
+        request,
+        "web/license_held.html",
+        {
+            **_shown(actor, row, terms),
+            "form": form,
+            "cost": cost,
+            "report_key": request.POST.get("report_key") or uuid4(),
+        },
+    )
 
 
 def _shown(actor: Actor, row: LicenseRow, terms: Terms) -> dict[str, Any]:
@@ -201,7 +216,7 @@ def refund(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     attempt(
         request,
         lambda: licenses.request_refund(by=actor, license_id=caip, now=timezone.now()),
-        done="Asked. Without a delivered key the price comes back by itself; else the owner decides.",
+        done=_("Asked. Without a delivered key the price comes back by itself; else the owner decides."),
     )
     return redirect("license-held", slug)
 
@@ -220,7 +235,9 @@ def disclose(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
             made.append(settings.CADASTRE_PUBLIC_URL + reverse("disclosed", args=[token]))
 
         if attempt(request, make):
-            messages.success(request, f"Send this link to {form.cleaned_data['reader']}; it is shown this once: {made[0]}")
+            messages.success(
+                request, f"Send this link to {form.cleaned_data['reader']}; it is shown this once: {made[0]}"
+            )
     else:
         messages.error(request, form.errors.as_text())
     return redirect("license-held", slug)
@@ -232,7 +249,11 @@ def revoke_reader(request: HttpRequest, actor: Actor, slug: str, disclosure: UUI
     """Make a link worthless."""
     row = own_license(actor.account, license_caip(slug))
     found = get_object_or_404(disclosures_of(row.pk, now=timezone.now()), pk=disclosure)
-    attempt(request, lambda: licenses.revoke_disclosure(by=actor, disclosure=found, now=timezone.now()), done="The link leads nowhere now.")
+    attempt(
+        request,
+        lambda: licenses.revoke_disclosure(by=actor, disclosure=found, now=timezone.now()),
+        done=_("The link leads nowhere now."),
+    )
     return redirect("license-held", slug)
 
 
@@ -244,7 +265,7 @@ def add_recipient(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
     attempt(
         request,
         lambda: licenses.add_recipient(by=actor, license_id=caip, recipient=recipient, now=timezone.now()),
-        done="Asked. The next download of the bundle opens with this key, too.",
+        done=_("Asked. The next download of the bundle opens with this key, too."),
     )
     return redirect("license-held", slug)
 

@@ -56,7 +56,9 @@ class OfferForm(forms.Form):
     price = AmountField(label=_("Price of a license"), help_text=_("0 gives licenses away."))
     rate_unit = forms.ChoiceField(label=_("Use costs"), choices=UNITS, required=False)
     rate_price = AmountField(label=_("that much"), required=False)
-    allowance = forms.IntegerField(label=_("after this many units that the price includes"), min_value=0, required=False)
+    allowance = forms.IntegerField(
+        label=_("after this many units that the price includes"), min_value=0, required=False
+    )
 
     terms: Terms
 
@@ -76,7 +78,9 @@ class OfferForm(forms.Form):
         try:
             rate = None
             if data["rate_unit"]:
-                rate = Rate(unit=RateUnit(data["rate_unit"]), price=data["rate_price"] or 0, allowance=data["allowance"] or 0)
+                rate = Rate(
+                    unit=RateUnit(data["rate_unit"]), price=data["rate_price"] or 0, allowance=data["allowance"] or 0
+                )
             derives = Use.DERIVE in PRESETS[data["preset"]].terms.uses
             self.terms = adapted(data["preset"], derive_bps=self.derive_bps if derives else None, rate=rate)
         except Refusal as refusal:
@@ -88,14 +92,18 @@ class PrivateOfferForm(OfferForm):
     """The same for one buyer."""
 
     buyer = forms.SlugField(label=_("Account of the buyer"), max_length=40, help_text=_("Its name in addresses."))
-    days = forms.IntegerField(label=_("Holds for how many days"), min_value=1, max_value=365, initial=quotes.PRIVATE_DAYS)
+    days = forms.IntegerField(
+        label=_("Holds for how many days"), min_value=1, max_value=365, initial=quotes.PRIVATE_DAYS
+    )
     field_order = ("buyer", "preset", "price", "days", "rate_unit", "rate_price", "allowance")
 
 
 class RenameForm(forms.Form):
     """The name in addresses."""
 
-    slug = forms.CharField(label=_("Name in addresses"), max_length=listings.SLUG_LIMIT, help_text=_("The old name goes on leading here."))
+    slug = forms.CharField(
+        label=_("Name in addresses"), max_length=listings.SLUG_LIMIT, help_text=_("The old name goes on leading here.")
+    )
 
 
 @for_account
@@ -120,7 +128,7 @@ def make_offer(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
                 hold_seconds=settings.CADASTRE_HOLD_SECONDS, now=timezone.now(),
             )  # fmt: skip
 
-        if attempt(request, sell, done="Signed in a moment; then it replaces the offer before it."):
+        if attempt(request, sell, done=_("Signed in a moment; then it replaces the offer before it.")):
             return redirect("dataset-manage", slug)
     return render(request, "web/manage.html", {**_context(listing, record), "offer_form": form}, status=422)
 
@@ -129,7 +137,11 @@ def make_offer(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
 @require_POST
 def withdraw_offer(request: HttpRequest, actor: Actor, slug: str, digest: str) -> HttpResponse:
     """End an offer; without another one the dataset is not for sale."""
-    attempt(request, lambda: offers.withdraw_offer(by=actor, offer=digest, now=timezone.now()), done="Withdrawn. Licenses that were sold stay.")
+    attempt(
+        request,
+        lambda: offers.withdraw_offer(by=actor, offer=digest, now=timezone.now()),
+        done=_("Withdrawn. Licenses that were sold stay."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -139,9 +151,17 @@ def change_sales(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """End sales with a reason, or begin them again."""
     caip, now = dataset_caip(slug), timezone.now()
     if "relist" in request.POST:
-        attempt(request, lambda: listings.relist_dataset(by=actor, dataset=caip, now=now), done="Signed in a moment; then it is for sale again.")
+        attempt(
+            request,
+            lambda: listings.relist_dataset(by=actor, dataset=caip, now=now),
+            done=_("Signed in a moment; then it is for sale again."),
+        )
     else:
-        attempt(request, lambda: _delist(actor, caip, request.POST.get("reason", "")), done="No longer sold. License holders keep data and key.")
+        attempt(
+            request,
+            lambda: _delist(actor, caip, request.POST.get("reason", "")),
+            done=_("No longer sold. License holders keep data and key."),
+        )
     return redirect("dataset-manage", slug)
 
 
@@ -150,7 +170,11 @@ def change_sales(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
 def rename(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """Change the name in addresses."""
     name = request.POST.get("slug", "").strip()
-    attempt(request, lambda: listings.rename_dataset(by=actor, dataset=dataset_caip(slug), slug=name, now=timezone.now()), done="Renamed.")
+    attempt(
+        request,
+        lambda: listings.rename_dataset(by=actor, dataset=dataset_caip(slug), slug=name, now=timezone.now()),
+        done=_("Renamed."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -185,12 +209,15 @@ def promise_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
     data = form.cleaned_data
 
     def promise() -> None:
-        _row, token = shares.promise_share(by=actor, dataset=caip, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now())
+        _row, token = shares.promise_share(
+            by=actor, dataset=caip, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
+        )
         link = settings.CADASTRE_PUBLIC_URL + reverse("contribution", args=[token])
-        words = f"{actor.account.display_name} shares {data['percent']} % of a dataset's income with you.\n\nAccept: {link}\n"
+        said = f"{actor.account.display_name} shares {data['percent']} % of a dataset's income with you."
+        words = f"{said}\n\nAccept: {link}\n"
         send_mail("A share for you at Cadastre", words, None, [data["email"]])
 
-    attempt(request, promise, done="Noted. It counts once you put the shares into force.")
+    attempt(request, promise, done=_("Noted. It counts once you put the shares into force."))
     return redirect("dataset-manage", slug)
 
 
@@ -199,7 +226,11 @@ def promise_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
 def change_share(request: HttpRequest, actor: Actor, slug: str, contributor: UUID) -> HttpResponse:
     """Change or end a share."""
     caip = dataset_caip(slug)
-    attempt(request, lambda: shares.change_share(by=actor, dataset=caip, contributor=contributor, bps=_bps(request)), done="Noted. It counts once you put the shares into force.")
+    attempt(
+        request,
+        lambda: shares.change_share(by=actor, dataset=caip, contributor=contributor, bps=_bps(request)),
+        done=_("Noted. It counts once you put the shares into force."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -207,7 +238,11 @@ def change_share(request: HttpRequest, actor: Actor, slug: str, contributor: UUI
 @require_POST
 def apply_shares(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """Put the shares into force for what is settled from now on."""
-    attempt(request, lambda: shares.apply_shares(by=actor, dataset=dataset_caip(slug), now=timezone.now()), done="Under way. What is settled from then on follows these shares.")
+    attempt(
+        request,
+        lambda: shares.apply_shares(by=actor, dataset=dataset_caip(slug), now=timezone.now()),
+        done=_("Under way. What is settled from then on follows these shares."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -217,8 +252,10 @@ def derive_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """Change what data built from it owes from now on."""
     attempt(
         request,
-        lambda: listings.change_derive_share(by=actor, dataset=dataset_caip(slug), derive_bps=_bps(request), now=timezone.now()),
-        done="Under way. When it is in force, offer the dataset anew, so that its terms say the same.",
+        lambda: listings.change_derive_share(
+            by=actor, dataset=dataset_caip(slug), derive_bps=_bps(request), now=timezone.now()
+        ),
+        done=_("Under way. When it is in force, offer the dataset anew, so that its terms say the same."),
     )
     return redirect("dataset-manage", slug)
 
@@ -228,7 +265,11 @@ def derive_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
 def judge_refund(request: HttpRequest, actor: Actor, slug: str, license_slug: str) -> HttpResponse:
     """Give a buyer the price back."""
     caip = license_caip(license_slug)
-    attempt(request, lambda: licenses.grant_refund(by=actor, license_id=caip, now=timezone.now()), done="The price goes back.")
+    attempt(
+        request,
+        lambda: licenses.grant_refund(by=actor, license_id=caip, now=timezone.now()),
+        done=_("The price goes back."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -241,7 +282,11 @@ def stop_delivery(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
         messages.error(request, "To erase, write “erase” into the field: it cannot be undone.")
         return redirect("dataset-manage", slug)
     act = takedowns.erase_dataset if "erase" in request.POST else takedowns.withhold_dataset
-    attempt(request, lambda: act(by=actor, dataset=caip, reason=reason, now=now), done="Delivery has stopped. The record stays.")
+    attempt(
+        request,
+        lambda: act(by=actor, dataset=caip, reason=reason, now=now),
+        done=_("Delivery has stopped. The record stays."),
+    )
     return redirect("dataset-manage", slug)
 
 
@@ -292,7 +337,9 @@ def _initial(terms: Terms, price: int) -> dict[str, Any]:
 
 def _delist(actor: Actor, caip: str, reason: str) -> None:
     if reason not in set(listings.DelistReason):
-        raise listings.ListingRefusal("listing.reason", "Say why sales end.", limit=", ".join(listings.DelistReason), actual=reason[:40])
+        raise listings.ListingRefusal(
+            "listing.reason", "Say why sales end.", limit=", ".join(listings.DelistReason), actual=reason[:40]
+        )
     listings.delist_dataset(by=actor, dataset=caip, reason=listings.DelistReason(reason), now=timezone.now())
 
 
@@ -300,5 +347,10 @@ def _bps(request: HttpRequest) -> int:
     """Read a percentage with at most two decimals, such as 12.5."""
     whole, _dot, part = request.POST.get("percent", "").strip().partition(".")
     if not whole.isdecimal() or len(whole) > 3 or len(part) > 2 or (part and not part.isdecimal()):
-        raise MoneyRefusal("share.text", "This is not a percentage.", actual=request.POST.get("percent", "")[:20], todo="Write for example 12.5.")
+        raise MoneyRefusal(
+            "share.text",
+            "This is not a percentage.",
+            actual=request.POST.get("percent", "")[:20],
+            todo="Write for example 12.5.",
+        )
     return int(whole) * 100 + int(part.ljust(2, "0"))

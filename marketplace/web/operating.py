@@ -49,7 +49,9 @@ def operator(request: HttpRequest) -> HttpResponse:
         {
             "found": found,
             "backlogs": [(WORDS.get(each.name, each.name), each) for each in found.backlogs],
-            "stuck": Intent.objects.exclude(state__in=("final", "failed", "expired")).exclude(cause="").order_by("created_at")[:20],
+            "stuck": Intent.objects.exclude(state__in=("final", "failed", "expired"))
+            .exclude(cause="")
+            .order_by("created_at")[:20],
             "unpublished": log.size - log.published_size if log else 0,
             "broken": broken_pins()[:20],
             "copies": copies,
@@ -111,7 +113,9 @@ def veto(request: HttpRequest, settlement: int) -> HttpResponse:
     def strike() -> None:
         row = SettlementRow.objects.get(pk=settlement)
         reason = request.POST.get("reason", "")[:200] or "no reason given"
-        veto_settlement(by=request.user.get_username(), token=row.token, epoch=row.epoch, reason=reason, now=timezone.now())
+        veto_settlement(
+            by=request.user.get_username(), token=row.token, epoch=row.epoch, reason=reason, now=timezone.now()
+        )
 
     attempt(request, strike, done=_("The veto is on its way."))
     return redirect("operator")

@@ -56,7 +56,9 @@ class NameForm(forms.Form):
 
     display_name = forms.CharField(label=_("Name"), max_length=accounts.NAME_LIMIT)
     slug = forms.CharField(
-        label=_("Name in addresses"), max_length=accounts.SLUG_LIMIT, help_text=_("Lower-case letters, digits, hyphens.")
+        label=_("Name in addresses"),
+        max_length=accounts.SLUG_LIMIT,
+        help_text=_("Lower-case letters, digits, hyphens."),
     )
 
 
@@ -65,7 +67,9 @@ def account(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Names, members, invitations, orders that wait for approval, other accounts."""
     now = timezone.now()
     names = {"display_name": actor.account.display_name, "slug": actor.account.slug}
-    rows = [(each, MemberForm(initial=_limits(each), auto_id=f"member-{each.pk}-%s")) for each in members_of(actor.account)]
+    rows = [
+        (each, MemberForm(initial=_limits(each), auto_id=f"member-{each.pk}-%s")) for each in members_of(actor.account)
+    ]
     return render(
         request,
         "web/account.html",
@@ -90,7 +94,11 @@ def rename(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = NameForm(request.POST)
     if _valid(request, form):
         data = form.cleaned_data
-        attempt(request, lambda: accounts.rename_account(by=actor, display_name=data["display_name"], slug=data["slug"]), done="Saved.")
+        attempt(
+            request,
+            lambda: accounts.rename_account(by=actor, display_name=data["display_name"], slug=data["slug"]),
+            done=_("Saved."),
+        )
         if SESSION_ACCOUNT in request.session:
             request.session[SESSION_ACCOUNT] = actor.account.slug
     return redirect("account")
@@ -162,7 +170,11 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponse:
         words = f"{actor.account.display_name} invites you to act for it at Cadastre.\n\nAccept: {link}\n"
         send_mail("An invitation at Cadastre", words, None, [data["email"]])
 
-    attempt(request, act, done=f"We have written to {data['email']}. The invitation holds for {members.INVITATION_DAYS} days.")
+    attempt(
+        request,
+        act,
+        done=f"We have written to {data['email']}. The invitation holds for {members.INVITATION_DAYS} days.",
+    )
     return redirect("account")
 
 
@@ -171,7 +183,9 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponse:
 def revoke_invitation(request: HttpRequest, actor: Actor, invitation: UUID) -> HttpResponse:
     """Make an invitation worthless."""
     found = get_object_or_404(actor.account.invitations, pk=invitation)
-    attempt(request, lambda: members.revoke_invitation(by=actor, invitation=found), done="The invitation holds no more.")
+    attempt(
+        request, lambda: members.revoke_invitation(by=actor, invitation=found), done=_("The invitation holds no more.")
+    )
     return redirect("account")
 
 
@@ -184,7 +198,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     attempt(
         request,
         lambda: joined.append(members.accept_invitation(by=_person(request), token=token, now=timezone.now())),
-        done="Welcome. You are acting for this account now.",
+        done=_("Welcome. You are acting for this account now."),
         by_link=True,
     )
     for membership in joined:
@@ -199,7 +213,9 @@ def change_member(request: HttpRequest, actor: Actor, membership: int) -> HttpRe
     found = own_member(actor.account, membership)
     form = MemberForm(request.POST)
     if _valid(request, form):
-        attempt(request, lambda: members.change_member(by=actor, membership=found, **form.cleaned_data), done="Saved.")
+        attempt(
+            request, lambda: members.change_member(by=actor, membership=found, **form.cleaned_data), done=_("Saved.")
+        )
     return redirect("account")
 
 
@@ -211,7 +227,7 @@ def remove_member(request: HttpRequest, actor: Actor, membership: int) -> HttpRe
     attempt(
         request,
         lambda: members.remove_member(by=actor, membership=found, now=timezone.now()),
-        done="Removed. Their API keys stopped working.",
+        done=_("Removed. Their API keys stopped working."),
     )
     return redirect("account")
 
@@ -222,10 +238,12 @@ def judge_order(request: HttpRequest, actor: Actor, order: UUID) -> HttpResponse
     """Approve or decline another member's order."""
     now = timezone.now()
     if "approve" in request.POST:
-        attempt(request, lambda: orders.approve_order(by=actor, order=order, now=now), done="Approved; it is being paid.")
+        attempt(
+            request, lambda: orders.approve_order(by=actor, order=order, now=now), done=_("Approved; it is being paid.")
+        )
     else:
         cause = request.POST.get("cause", "")
-        attempt(request, lambda: orders.decline_order(by=actor, order=order, now=now, cause=cause), done="Declined.")
+        attempt(request, lambda: orders.decline_order(by=actor, order=order, now=now, cause=cause), done=_("Declined."))
     return redirect("account")
 
 

@@ -30,6 +30,7 @@ from marketplace.queries.publishing import DraftState, state_of
 from marketplace.queries.worked_example import Example, worked_example
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
+from marketplace.web.negotiation import wants_part
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
 from provenance import submissions
 from provenance.answers import answer_match
@@ -261,7 +262,7 @@ def checks(request: HttpRequest, draft: UUID) -> HttpResponse:
             row for row in licenses_of(_actor(request).account) if "derive" in row.uses and row.state == "active"
         ],
     }
-    if request.headers.get("HX-Request"):
+    if wants_part(request):
         return render(request, "web/parts/checks.html", {**context, "draft": found, "submission": submission})
     return _step(request, "checks", found, submission, context)
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.actions.accounts import NAME_LIMIT
 
 
-class SignUpForm(SignupForm):  # type: ignore[misc]  # allauth has no types
+class SignUpForm(SignupForm):
     """Asks for the display name: nothing that others see is taken from the e-mail address."""
 
     display_name = forms.CharField(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from django.http import HttpResponse
 
-# What spreadsheets take as the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What spreadsheets take as the beginning of a formula (OWASP, "CSV Injection"), full-width forms too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def safe_cell(value: object) -> str:

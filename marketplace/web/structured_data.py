@@ -77,7 +77,7 @@ def croissant(
     token: Token | None,
     parents: list[str],
 ) -> dict[str, Any]:
-    """Return the document. `published` is an ISO date, `root` the package's CID or empty, `parents` ids in addresses."""
+    """Return the document. `published` is an ISO date, `root` the package's CID or empty; `parents` are ids."""
     page = settings.CADASTRE_PUBLIC_URL + reverse("dataset", args=[slug])
     found: dict[str, Any] = {
         "@context": _CONTEXT,

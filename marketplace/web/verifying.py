@@ -24,7 +24,8 @@ def verify_page(request: HttpRequest) -> HttpResponse:
         try:
             if (upload.size or 0) > BUNDLE_LIMIT:
                 raise Refusal(
-                    "bundle.too_large", "The bundle is too large for this page.", limit=BUNDLE_LIMIT, actual=upload.size,
+                    "bundle.too_large", "The bundle is too large for this page.",
+                    limit=BUNDLE_LIMIT, actual=upload.size,
                     todo="Use: cadastre verify bundle.json --rpc URL",
                 )  # fmt: skip
             take(f"verify:{request.META['REMOTE_ADDR']}", limit=A_MINUTE, seconds=60, now=timezone.now())

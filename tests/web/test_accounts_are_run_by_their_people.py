@@ -92,7 +92,9 @@ def test_an_invited_person_joins_and_acts_for_the_organization(site: Site, ada: 
     assert "Shore Lab" in text_of(joined)
     membership = Membership.objects.get(user=ben.actor.membership.user, account=lab)
     assert (membership.role, membership.spend_limit, membership.needs_approval) == ("buyer", 100_000_000, True)
-    assert Api(client=member).get("/me").json()["account"]["slug"] == "shorelab", "pages and API act for the same account"
+    assert Api(client=member).get("/me").json()["account"]["slug"] == "shorelab", (
+        "pages and API act for the same account"
+    )
     again = member.post(f"/invitation/{token}", follow=True)
     assert "unknown, used, revoked or expired" in text_of(again)
 
@@ -152,7 +154,10 @@ def test_a_buyer_who_needs_approval_waits_for_another_member(story: Story, mallo
     order.refresh_from_db()
     assert order.state == "approval"
     assert "wait for approval" in text_of(owner.get("/settings"))
-    site.give(Person(story.ada.actor.__class__(lab, order.placed_by, frozenset(), None, needs_approval=False), site.now), 10**9)
+    site.give(
+        Person(story.ada.actor.__class__(lab, order.placed_by, frozenset(), None, needs_approval=False), site.now),
+        10**9,
+    )
     owner.post(f"/orders/{order.pk}/judge", {"approve": ""})
     order.refresh_from_db()
     assert order.state == "placed"
@@ -193,7 +198,9 @@ def test_keys_of_others_are_out_of_reach(site: Site, ada: Person, mallory: Perso
     assert ApiKey.objects.get().revoked is None
 
 
-def test_taking_over_the_key_needs_a_second_factor_and_a_delay(site: Site, ada: Person, django_capture_on_commit_callbacks):
+def test_taking_over_the_key_needs_a_second_factor_and_a_delay(
+    site: Site, ada: Person, django_capture_on_commit_callbacks
+):
     identity = pyrage.x25519.Identity.generate()
     client = browser(ada)
     refused = client.post("/settings/key/exports", {"recipient": str(identity.to_public())}, follow=True)

@@ -127,7 +127,14 @@ def test_the_certificate_prints_every_figure_and_its_json_is_the_signed_one(stor
     client = browser(story.cleo)
     page = client.get(f"/licenses/{license_id}/certificate")
     shown = text_of(page)
-    for part in ("TEST: no legal or monetary value", "Cleo", "Ben Okafor", story.license.tx, story.license.terms, "cadastre verify license-"):
+    for part in (
+        "TEST: no legal or monetary value",
+        "Cleo",
+        "Ben Okafor",
+        story.license.tx,
+        story.license.terms,
+        "cadastre verify license-",
+    ):
         assert part in shown, part
     assert b'class="qr"' in page.content
     twin = client.get(f"/licenses/{license_id}/certificate?json")
@@ -166,7 +173,16 @@ def test_use_is_previewed_by_the_frozen_terms_then_reported_once(story: Story):
     license_id = story.slug(story.license.pk)
     client = browser(story.cleo)
     day = (story.license.start + timedelta(days=1)).date().isoformat()
-    used = {"version": "1", "first": day, "last": day, "use": "fine-tune", "quantity": "10000", "model": "m", "run": "r", "report_key": "k1"}
+    used = {
+        "version": "1",
+        "first": day,
+        "last": day,
+        "use": "fine-tune",
+        "quantity": "10000",
+        "model": "m",
+        "run": "r",
+        "report_key": "k1",
+    }
     preview = client.post(f"/licenses/{license_id}", {**used, "preview": ""})
     assert "This report costs 8.00 TUSD" in text_of(preview)
     assert UsageReport.objects.count() == 1
@@ -179,7 +195,16 @@ def test_use_is_previewed_by_the_frozen_terms_then_reported_once(story: Story):
 def test_use_that_was_not_licensed_is_refused_in_words(story: Story):
     license_id = story.slug(story.license.pk)
     day = (story.license.start - timedelta(days=9)).date().isoformat()
-    used = {"version": "1", "first": day, "last": day, "use": "fine-tune", "quantity": "1", "model": "m", "run": "r", "preview": ""}
+    used = {
+        "version": "1",
+        "first": day,
+        "last": day,
+        "use": "fine-tune",
+        "quantity": "1",
+        "model": "m",
+        "run": "r",
+        "preview": "",
+    }
     assert "The period begins before the license" in text_of(browser(story.cleo).post(f"/licenses/{license_id}", used))
 
 
@@ -189,8 +214,8 @@ def test_a_correction_replaces_the_report_it_names(story: Story):
     client = browser(story.cleo)
     assert "This replaces report" in text_of(client.get(f"/licenses/{license_id}?corrects={first.pk}"))
     day = first.period_to.isoformat()
-    used = {"version": "1", "first": day, "last": day, "use": "fine-tune", "quantity": "20000", "model": "m", "run": "r",
-            "report_key": "k2", "corrects": first.pk, "report": ""}  # fmt: skip
+    said = {"version": "1", "first": day, "last": day, "use": "fine-tune", "quantity": "20000", "model": "m"}
+    used = {**said, "run": "r", "report_key": "k2", "corrects": first.pk, "report": ""}
     client.post(f"/licenses/{license_id}", used)
     first.refresh_from_db()
     assert first.corrected

@@ -90,7 +90,12 @@ def test_from_sign_up_to_publication(site: Site, live_server, page: Page, photog
     page.goto(f"{live_server.url}/publish/{draft.pk}/checks")
     expect(page.get_by_text("All checks passed.")).to_be_visible()
     page.get_by_role("link", name="Review what becomes public").click()
-    for said in ("Tide-pool photographs", "240.00 TUSD", "identified the species: 20 %", "You may train models from scratch"):
+    for said in (
+        "Tide-pool photographs",
+        "240.00 TUSD",
+        "identified the species: 20 %",
+        "You may train models from scratch",
+    ):
         expect(page.get_by_text(said).first).to_be_visible()
     page.get_by_role("button", name="Publish this").click()
     expect(page.get_by_text("It is safe to close this page")).to_be_visible()
@@ -101,7 +106,9 @@ def test_from_sign_up_to_publication(site: Site, live_server, page: Page, photog
     expect(page.get_by_role("heading", level=1)).to_have_text("Tide-pool photographs")
 
 
-def test_an_upload_goes_on_after_a_dropped_connection_and_a_reload(site: Site, ada: Person, live_server, browser_context: BrowserContext, photographs: list[Path]):
+def test_an_upload_goes_on_after_a_dropped_connection_and_a_reload(
+    site: Site, ada: Person, live_server, browser_context: BrowserContext, photographs: list[Path]
+):
     sign_in(browser_context, live_server, ada)
     page = browser_context.new_page()
     page.goto(f"{live_server.url}/publish")
@@ -139,7 +146,9 @@ def test_an_upload_goes_on_after_a_dropped_connection_and_a_reload(site: Site, a
     assert SubmittedFile.objects.count() == 3, "no file was created twice"
 
 
-def test_a_license_is_bought_by_keyboard_alone_and_opens_with_the_browsers_key(story: Story, live_server, browser_context: BrowserContext, tmp_path):
+def test_a_license_is_bought_by_keyboard_alone_and_opens_with_the_browsers_key(
+    story: Story, live_server, browser_context: BrowserContext, tmp_path
+):
     site = story.site
     sign_in(browser_context, live_server, story.cleo)
     page = browser_context.new_page()
@@ -208,8 +217,14 @@ def test_the_light_stays_as_it_was_chosen(site: Site, live_server, page: Page):
 
 def test_tabs_of_a_dataset_are_pages_of_their_own(story: Story, live_server, page: Page):
     page.goto(f"{live_server.url}/d/{story.paths['derived']}")
-    for name, heading in (("Files", "1 file"), ("License", "Training license, commercial, two years"),
-                          ("Provenance", "What happened to this data"), ("Versions", "Versions"), ("Activity", "Licenses")):  # fmt: skip
+    headings = {
+        "Files": "1 file",
+        "License": "Training license, commercial, two years",
+        "Provenance": "What happened to this data",
+        "Versions": "Versions",
+        "Activity": "Licenses",
+    }
+    for name, heading in headings.items():
         page.get_by_role("navigation", name="Dataset").get_by_role("link", name=name).click()
         expect(page.get_by_role("heading", name=heading).first).to_be_visible()
     page.go_back()

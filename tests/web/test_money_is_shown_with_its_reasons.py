@@ -57,7 +57,9 @@ def test_the_export_has_a_line_per_share(story: Story):
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1+1"])
 def test_a_cell_that_a_spreadsheet_would_run_becomes_text(cell: str):
     assert safe_cell(cell) == f"'{cell}"
-    assert next(csv.reader(io.StringIO(csv_response("x.csv", ("a",), [(cell,)]).content.decode().split("\n", 1)[1])))[0].startswith("'")
+    assert next(csv.reader(io.StringIO(csv_response("x.csv", ("a",), [(cell,)]).content.decode().split("\n", 1)[1])))[
+        0
+    ].startswith("'")
 
 
 @pytest.mark.parametrize("cell", ["Sunspots", "2026-11-20", 12, -12, "a=b", None])
@@ -80,7 +82,9 @@ def test_months_that_are_none_do_not_exist(site: Site, ada: Person, month: str):
     assert browser(ada).get(f"/balance/statement/{month}").status_code == 404
 
 
-def test_money_leaves_with_a_second_factor_to_an_address_that_has_waited(site: Site, ada: Person, django_capture_on_commit_callbacks):
+def test_money_leaves_with_a_second_factor_to_an_address_that_has_waited(
+    site: Site, ada: Person, django_capture_on_commit_callbacks
+):
     site.give(ada, 50_000_000)
     client = browser(ada)
     refused = client.post("/balance/addresses", {"address": TARGET}, follow=True)

@@ -83,7 +83,9 @@ def test_a_renamed_dataset_is_found_under_both_names(story: Story, visitor: Clie
 
 def test_one_buyer_gets_a_price_of_their_own(story: Story, mallory: Person):
     site = story.site
-    browser(story.ada).post(manage(story, "/private-offer"), {"buyer": "cleo", "preset": "train-commercial", "price": "10.00", "days": "7"})
+    browser(story.ada).post(
+        manage(story, "/private-offer"), {"buyer": "cleo", "preset": "train-commercial", "price": "10.00", "days": "7"}
+    )
     for _ in range(2):
         derive_addresses(ring=site.ring, now=site.now)
         advance_quotes(now=site.now)
@@ -99,7 +101,9 @@ def test_one_buyer_gets_a_price_of_their_own(story: Story, mallory: Person):
 
 
 def test_an_offer_to_nobody_is_refused(story: Story):
-    answer = browser(story.ada).post(manage(story, "/private-offer"), {"buyer": "nobody", "preset": "train-commercial", "price": "1", "days": "7"})
+    answer = browser(story.ada).post(
+        manage(story, "/private-offer"), {"buyer": "nobody", "preset": "train-commercial", "price": "1", "days": "7"}
+    )
     assert answer.status_code == 404
 
 
@@ -118,7 +122,9 @@ def test_shares_are_promised_changed_and_put_into_force(story: Story, mallory: P
     row.refresh_from_db()
     assert f'"account":"eip155:31337:{row.address}","bps":1250' in document.content.decode()
     assert Intent.objects.filter(kind="market.invite_payee").count() == 1
-    too_much = client.post(manage(story, "/shares"), {"email": "e@example.org", "role": "x", "percent": "90"}, follow=True)
+    too_much = client.post(
+        manage(story, "/shares"), {"email": "e@example.org", "role": "x", "percent": "90"}, follow=True
+    )
     assert "more than 100 %" in text_of(too_much)
     assert browser(mallory).post(manage(story, f"/shares/{row.pk}"), {"percent": "99"}).status_code == 404
 
@@ -212,7 +218,9 @@ def test_an_operator_judges_an_answer_to_the_copy_check(story: Story, mallory: P
 
 
 def test_an_alarm_demands_a_person_until_its_cause_is_removed(story: Story):
-    Alarm.objects.create(code="journal.shortage", subject="market", message="The market holds less.", raised=story.site.now)
+    Alarm.objects.create(
+        code="journal.shortage", subject="market", message="The market holds less.", raised=story.site.now
+    )
     client = browser(story.ben, operator=True)
     assert "Something demands a person" in text_of(client.get("/operator"))
     client.post("/operator/alarms/clear", {"code": "journal.shortage", "subject": "market"})

@@ -45,7 +45,10 @@ def examine(page: Page, axe_source: str, address: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": 900})
         found = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
         for violation in found["violations"]:
-            nodes = [f"{node['html'][:160]} {node['any'][0]['message'] if node['any'] else ''}" for node in violation["nodes"][:3]]
+            nodes = [
+                f"{node['html'][:160]} {node['any'][0]['message'] if node['any'] else ''}"
+                for node in violation["nodes"][:3]
+            ]
             wrong.append(f"{scheme} {width}: {violation['id']} {nodes}")
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if over > 0:
@@ -60,9 +63,17 @@ def read_all(context: BrowserContext, live_server, axe_source: str, addresses: l
     said: list[str] = []
     here = urlsplit(live_server.url).netloc
     # Chromium reports the status of a page that is meant to be an error page, too.
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" and "status of 404" not in message.text else None)
+    page.on(
+        "console",
+        lambda message: (
+            said.append(message.text) if message.type == "error" and "status of 404" not in message.text else None
+        ),
+    )
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: said.append(f"asks {request.url}") if urlsplit(request.url).netloc not in {here, ""} else None)
+    page.on(
+        "request",
+        lambda request: said.append(f"asks {request.url}") if urlsplit(request.url).netloc not in {here, ""} else None,
+    )
     for address in addresses:
         said.clear()
         wrong = examine(page, axe_source, live_server.url + address)
@@ -81,7 +92,13 @@ def test_what_owners_read(story: Story, live_server, chromium: Browser, axe_sour
     draft = story.site.draft(story.ada, {"a.csv": table("draft")}, title="Harbour sounds")
     with_files = story.site.draft(story.ada, {"b.csv": table("other")}, checked=False)
     steps = [f"/publish/{draft.pk}/{step}" for step in ("files", "describe", "terms", "checks", "review")]
-    pages = [*OWN, *steps, f"/publish/{with_files.pk}/files", f"/d/{story.paths['photographs']}/manage", f"/earnings/payouts/{story.payout.pk}"]
+    pages = [
+        *OWN,
+        *steps,
+        f"/publish/{with_files.pk}/files",
+        f"/d/{story.paths['photographs']}/manage",
+        f"/earnings/payouts/{story.payout.pk}",
+    ]
     context = signed_in(chromium, live_server, story.ada)
     assert read_all(context, live_server, axe_source, pages) == ""
     context.close()

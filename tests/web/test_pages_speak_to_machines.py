@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import xml.etree.ElementTree as ET
+from xml.etree.ElementTree import XML
 
 import mlcroissant
 import pytest
@@ -17,7 +17,10 @@ from tests.api.conftest import Person, Site, table
 from tests.web.town import Story
 
 # The reference reader uses a class that rdflib is about to rename.
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning"),
+]
 SCRIPT = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
 
 
@@ -64,9 +67,9 @@ def test_a_title_cannot_leave_its_script():
 
 
 def test_licenses_are_told_to_crawlers(story: Story, visitor: Client):
-    one = ET.fromstring(visitor.get(f"/d/{story.paths['photographs']}/license.xml").content)
+    one = XML(visitor.get(f"/d/{story.paths['photographs']}/license.xml").content)
     assert one.tag == f"{{{NAMESPACE}}}rsl"
-    everything = ET.fromstring(visitor.get("/license.xml").content)
+    everything = XML(visitor.get("/license.xml").content)
     assert len(everything.findall(f"{{{NAMESPACE}}}content")) == 2
     robots = visitor.get("/robots.txt").content.decode()
     assert "License: http://127.0.0.1:8000/license.xml" in robots

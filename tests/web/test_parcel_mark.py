@@ -15,7 +15,8 @@ GOLDEN = ROOT / "tests" / "golden" / "parcels.json"
 SCRIPT = """
 import { readFileSync } from "node:fs";
 const source = readFileSync(process.argv[1], "utf8");
-const { drawParcel, bytesOfHex } = await import("data:text/javascript;base64," + Buffer.from(source).toString("base64"));
+const address = "data:text/javascript;base64," + Buffer.from(source).toString("base64");
+const { drawParcel, bytesOfHex } = await import(address);
 const digests = JSON.parse(readFileSync(0, "utf8"));
 console.log(JSON.stringify(digests.map((digest) => drawParcel(bytesOfHex(digest)))));
 """

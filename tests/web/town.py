@@ -37,7 +37,17 @@ def photograph(seed: int, *, width: int = 320, height: int = 240) -> bytes:
     base = [chance.randint(30, 170) for _ in range(3)]
     pixels = [
         tuple(
-            max(0, min(255, int(base[c] + 60 * math.sin(x * scales[c] + phases[c]) + 60 * math.cos(y * scales[c + 3] + phases[c + 3]))))
+            max(
+                0,
+                min(
+                    255,
+                    int(
+                        base[c]
+                        + 60 * math.sin(x * scales[c] + phases[c])
+                        + 60 * math.cos(y * scales[c + 3] + phases[c + 3])
+                    ),
+                ),
+            )
             for c in range(3)
         )
         for y in range(height)
@@ -87,7 +97,9 @@ class Story:
     @property
     def paths(self) -> dict[str, str]:
         """Ids in addresses."""
-        return {name: self.slug(row.dataset) for name, row in (("photographs", self.photographs), ("derived", self.derived))}
+        return {
+            name: self.slug(row.dataset) for name, row in (("photographs", self.photographs), ("derived", self.derived))
+        }
 
     def slug(self, caip: str) -> str:
         chain, asset, number = caip.removeprefix("eip155:").split("/")
@@ -157,13 +169,17 @@ def settle_one(site: Site, parent: Listing, child: Listing, row: LicenseRow) -> 
     )  # fmt: skip
     settlement = settle(facts)
     documents = write_documents(settlement)
-    for data, schema in ((documents.index, "cadastre.settlement/1"), *((shard, "cadastre.settlement-shard/1") for shard in documents.shards)):
+    for data, schema in (
+        (documents.index, "cadastre.settlement/1"),
+        *((shard, "cadastre.settlement-shard/1") for shard in documents.shards),
+    ):
         Document.create_from_bytes(data, schema=schema)
     fees = sum(line.fee for line in settlement.revenue)
     held = SettlementRow.objects.create(
-        token=row.token, epoch=1, from_block=0, to_block=50, to_block_hash=end.hash, ended_at=site.now, revenue=row.price,
-        root="0x" + settlement.payout_tree().root.hex(), digest=documents.digest.hex, fees=fees, state="accepted",
-        allocated=row.price - fees, cumulative=row.price, payees=3, accept_after=site.now + timedelta(days=2),
+        token=row.token, epoch=1, from_block=0, to_block=50, to_block_hash=end.hash, ended_at=site.now,
+        revenue=row.price, root="0x" + settlement.payout_tree().root.hex(), digest=documents.digest.hex, fees=fees,
+        state="accepted", allocated=row.price - fees, cumulative=row.price, payees=3,
+        accept_after=site.now + timedelta(days=2),
     )  # fmt: skip
     market = str(AccountName(deployment.chain_id, deployment.market))
     rows = []
@@ -172,9 +188,16 @@ def settle_one(site: Site, parent: Listing, child: Listing, row: LicenseRow) -> 
         PayeeRow.objects.create(market=market, number=line.payee, address=address, block=3)
         rows.append(
             PayoutRow.objects.create(
-                settlement=held, leaf=leaf, payee=line.payee, address=address, amount=line.amount,
-                cumulative=line.cumulative, state="paid", tx="0x" + "ab" * 32, changed=site.now,
-            )  # fmt: skip
+                settlement=held,
+                leaf=leaf,
+                payee=line.payee,
+                address=address,
+                amount=line.amount,
+                cumulative=line.cumulative,
+                state="paid",
+                tx="0x" + "ab" * 32,
+                changed=site.now,
+            )
         )
     return next(each for each in rows if each.payee == 2)
 
@@ -182,7 +205,9 @@ def settle_one(site: Site, parent: Listing, child: Listing, row: LicenseRow) -> 
 def _build_from(site: Site, child: Listing, parent: Listing) -> None:
     numbers = [int(each.dataset.rpartition("/")[2]) for each in (child, parent)]
     record = DatasetRecord.objects.get(token=numbers[0])
-    ParentEdge.objects.create(deployment=site.deployment, dataset=record, child=numbers[0], parent=numbers[1], bps=1_000)
+    ParentEdge.objects.create(
+        deployment=site.deployment, dataset=record, child=numbers[0], parent=numbers[1], bps=1_000
+    )
 
 
 def _anchor(site: Site) -> None:
