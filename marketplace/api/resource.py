@@ -177,7 +177,8 @@ class Resource(APIView):
         headers = {"Idempotency-Replayed": "true"} if outcome.replayed else {}
         if location is not None:
             headers["Location"] = location(outcome.response)
-        return self.answer(outcome.response, outcome.status, headers=headers)
+        # Sorted, because a database may keep the members of an object in an order of its own.
+        return self.encoded(msgspec.json.encode(outcome.response, order="sorted"), outcome.status, headers=headers)
 
     def inner_key(self) -> str:
         """Return the key for an action that counts by itself: the client's own, so that a retry is one there, too."""
