@@ -1,6 +1,7 @@
 """`python -m bench [NAME…]`: run all pieces, or some, and print one table of ratios.
 
-Each piece runs in a process of its own, several times; of each result the run with the median ratio is shown. Figures
+Each piece runs in a process of its own, three times (those that take minutes, once, or repeat inside); of each result
+the run with the median ratio is shown. Figures
 are of this machine in this run: compare ratios, never absolute numbers. Everything is kept in bench/results/NAME.json.
 """
 
@@ -48,7 +49,7 @@ PIECES = {
     "tables": Piece("bench.fingerprints:bench_table", "table fingerprints against parsing", one_thread=True),
     "index": Piece("bench.fingerprints:bench_index", "look-ups in a large index", one_thread=True),
     "payouts": Piece("bench.settlement:payout_trees", "the payout tree of a million payees"),
-    "settlement": Piece("bench.settlement:voucher_lines", "a settlement of a million voucher lines"),
+    "settlement": Piece("bench.settlement:voucher_lines", "a settlement of a million voucher lines", runs=1),
     "proofs": Piece("bench.proofs:run", "proofs in a log of a million entries"),
     "reads": Piece("bench.reads:run", "hot JSON reads against plain REST framework"),
     "purchases": Piece("bench.purchases:run", "purchases, fifty at once", runs=1),

@@ -66,6 +66,13 @@ class LicenseBundle:
         """Return the public manifest of the package's version."""
         return Manifest.from_document(self.bundle.document(self.package().manifest))
 
+    @property
+    def recipient(self) -> str | None:
+        """The age recipient that the key in the bundle was granted to, None without a key."""
+        if self.bundle.grant is None:
+            return None
+        return _grant(self.bundle.document(self.bundle.grant)).text("recipient", most=100)
+
     def content_key(self, identity: str) -> pyrage.x25519.Identity:
         """Open the grant with an age identity (`AGE-SECRET-KEY-1…`) and return the package's content key.
 
@@ -75,10 +82,9 @@ class LicenseBundle:
             raise BundleRefusal("bundle.no_grant", "The bundle holds no key.", todo="Fetch the bundle of the license.")
         grant = _grant(self.bundle.document(self.bundle.grant))
         own = identity_of(identity)
-        wanted = grant.text("recipient", most=100)
-        if str(own.to_public()) != wanted:
+        if str(own.to_public()) != self.recipient:
             raise BundleRefusal(
-                "bundle.recipient", "The key in this bundle is for somebody else.", limit=wanted,
+                "bundle.recipient", "The key in this bundle is for somebody else.", limit=self.recipient,
                 actual=str(own.to_public()), todo="Use the identity that was given when the license was bought.",
             )  # fmt: skip
         try:
@@ -108,6 +114,18 @@ def identity_of(text: str) -> pyrage.x25519.Identity:
         return pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError as error:
         raise BundleRefusal("bundle.identity", "The identity is not an age secret key.") from error
+
+
+def read_identity(path: Path) -> str:
+    """Return the age secret key in a file, as age-keygen and the website write it. Raises BundleRefusal."""
+    lines = (line.strip() for line in path.read_text().splitlines())
+    found = next((line for line in lines if line.upper().startswith("AGE-SECRET-KEY-1")), None)
+    if found is None:
+        raise BundleRefusal(
+            "bundle.identity_file", f"There is no age secret key in {path}.",
+            todo="Give the recovery file that was saved when the license was bought.",
+        )  # fmt: skip
+    return found
 
 
 def open_grant(sealed: bytes, own: pyrage.x25519.Identity) -> pyrage.x25519.Identity:

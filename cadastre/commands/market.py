@@ -10,7 +10,7 @@ from typing import Any
 from cadastre.commands import AddCommand
 from cadastre.console import size_in_words
 from cadastre.download import Progress, download
-from cadastre.license_bundle import LicenseBundle
+from cadastre.license_bundle import LicenseBundle, read_identity
 from cadastre.session import Session
 from cadastre.sources import add_source_options, source_of
 from marketplace.core.terms import Use
@@ -51,7 +51,7 @@ def add_commands(add: AddCommand) -> None:
     get = add("get", get_data, "download, decrypt and check licensed or open data; run again, it goes on where it was")
     get.add_argument("what", help="bundle file, license id, or an open dataset's id or ACCOUNT/NAME")
     get.add_argument("--to", type=Path, default=Path("data"), help="folder to write into (default: data)")
-    get.add_argument("--identity", type=Path, help="file with the age key that the license was bought for (default: yours)")
+    get.add_argument("--identity", type=Path, help="file with the age key that the license was bought for")
     add_source_options(get, car=True)
 
     usage = add("report-usage", report_usage, "report what a license was used for")
@@ -128,7 +128,7 @@ def get_data(session: Session, options: argparse.Namespace) -> int:
     result = download(
         bundle,
         source=source_of(session, options, owner=owner, folder=options.to),
-        identity=session.profile.identity if options.identity is None else _identity_in(options.identity),
+        identity=read_identity(options.identity) if options.identity else session.profile.identity,
         folder=options.to,
         progress=lambda state: session.console.progress(_progress_words(state)),
     )
@@ -142,18 +142,6 @@ def get_data(session: Session, options: argparse.Namespace) -> int:
         f"Every file has the registered SHA-256; the stored bytes are {result.root}.",
     )
     return 0
-
-
-def _identity_in(path: Path) -> str:
-    """Return the secret key in a file as age-keygen and the website write it. Raises MarketRefusal."""
-    lines = path.read_text().splitlines()
-    found = next((line.strip() for line in lines if line.strip().upper().startswith("AGE-SECRET-KEY-1")), None)
-    if found is None:
-        raise MarketRefusal(
-            "identity.none", "There is no age secret key in the file.", actual=str(path),
-            todo="Give the recovery file that was saved when the license was bought.",
-        )  # fmt: skip
-    return found
 
 
 def report_usage(session: Session, options: argparse.Namespace) -> int:

@@ -9,14 +9,14 @@ from typing import Any
 
 from cadastre.commands import AddCommand
 from cadastre.folder_check import check_folder
-from cadastre.license_bundle import identity_of, open_grant
+from cadastre.license_bundle import LicenseBundle, identity_of, open_grant, read_identity
 from cadastre.pins import chain_of, policy_of, read_pins
 from cadastre.session import Session
 from cadastre.settlement_audit import SettlementAudit, audit_settlements
 from cadastre.sources import add_source_options, source_of
 from marketplace.core.money import Amount, Token
 from marketplace.core.trade_audit import TRADE_CHECKS
-from provenance.core.audit import Auditor
+from provenance.core.audit import Auditor, NotChecked
 from provenance.core.chain_checks import ChainReader
 from provenance.core.policy import Outcome, Verdict
 from provenance.core.refusal import Refusal
@@ -41,6 +41,7 @@ def add_commands(add: AddCommand) -> None:
     verify.add_argument("bundle", type=Path)
     verify.add_argument("--rpc", metavar="URL", help="your own node; without it, steps on chain are not checked")
     verify.add_argument("--pins", type=Path, metavar="FILE", help="what /api/v1/deployment says, from a trusted source")
+    verify.add_argument("--identity", type=Path, help="file with the age key that the license was bought for")
     verify.add_argument("--files", type=Path, metavar="FOLDER", help="compare downloaded files, too")
 
     audit = add("audit-settlement", audit_settlement, "recompute a settlement from chain and documents alone")
@@ -60,9 +61,10 @@ def verify_file(session: Session, options: argparse.Namespace) -> int:
     pins = read_pins(options.pins, session.profile.pins)
     policy = policy_of(pins, with_chain=bool(options.rpc))
     data = options.bundle.read_bytes()
+    identity = read_identity(options.identity) if options.identity else session.profile.identity
     auditor = Auditor(
         chain=_auditor_chain(pins, options.rpc) if options.rpc else None,
-        open_grant=_grant_opener(session.profile.identity),
+        open_grant=_grant_opener(data, identity) if identity else None,
         check_files=check_folder(options.files, data) if options.files else None,
     )
     report = verify_bundle(data, policy, auditor, additional=TRADE_CHECKS)
@@ -117,11 +119,16 @@ def _auditor_chain(pins: Mapping[str, Any], rpc: str) -> ChainReader:
     return EvmAuditor(chain_of(pins, rpc))
 
 
-def _grant_opener(identity: str | None) -> Callable[[bytes], str] | None:
-    if identity is None:
-        return None
+def _grant_opener(bundle: bytes, identity: str) -> Callable[[bytes], str]:
     own = identity_of(identity)
-    return lambda sealed: str(open_grant(sealed, own).to_public())
+
+    def opened(sealed: bytes) -> str:
+        recipient = LicenseBundle.read(bundle).recipient
+        if recipient != str(own.to_public()):
+            raise NotChecked("verify.identity", f"The key was granted to {recipient}, which is not your identity.")
+        return str(open_grant(sealed, own).to_public())
+
+    return opened
 
 
 def _token(pins: Mapping[str, Any], wanted: str | None) -> Token:

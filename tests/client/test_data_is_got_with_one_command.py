@@ -3,15 +3,17 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.core.bundle import BundleKind
 from provenance.core.cid import Cid
 from provenance.core.manifest import Visibility
-from tests.client.goods import CONTENT_KEY, FILES, Goods
+from tests.client.goods import BUYER, CONTENT_KEY, FILES, Goods
 from tests.client.site import Answer, problem
 from tests.client.test_downloads_are_checked import files_in
 from tests.provenance_core.statements import CHAIN, MARKET, REGISTRY
@@ -40,6 +42,19 @@ def test_a_bundle_and_the_site_give_the_files(run, site, cleo, goods, bundle, tm
     assert (said.code, found["sha256_ok"], found["cid_ok"], found["files"]) == (0, True, True, 3)
     assert found["root"] == str(goods.package.root)
     assert files_in(tmp_path / "data") == FILES
+
+
+def test_a_license_bought_in_the_browser_opens_with_its_recovery_file(run, site, cleo, goods, bundle, tmp_path):
+    replace(cleo, identity=str(pyrage.x25519.Identity.generate())).save()
+    serve(site, goods)
+    assert run("get", bundle, "--to", tmp_path / "data").code == 1
+    recovery = tmp_path / "recovery.txt"
+    recovery.write_text(f"# Cadastre recovery file\n{BUYER}\n")
+    assert run("get", bundle, "--to", tmp_path / "data", "--identity", recovery).code == 0
+    assert files_in(tmp_path / "data") == FILES
+    recovery.write_text("nothing\n")
+    said = run("get", bundle, "--to", tmp_path / "again", "--identity", recovery)
+    assert (said.code, "There is no age secret key" in said.err) == (1, True)
 
 
 def test_a_license_id_fetches_its_bundle_first(run, site, cleo, goods, bundle, tmp_path):
