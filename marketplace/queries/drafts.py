@@ -17,7 +17,7 @@ from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.lineage import upstream_of
 from provenance.core.canonical import Json, document_digest, parse_canonical
 from provenance.core.refusal import Refusal
-from provenance.models import Document, Submission
+from provenance.models import DatasetRecord, Document, Submission
 
 
 class DraftRefusal(Refusal):
@@ -105,6 +105,16 @@ def contributors_of(dataset: str) -> QuerySet[Contributor]:
     """Return who shares the income of a published dataset (CAIP-19), whichever version they came with."""
     rows = Contributor.objects.filter(draft__dataset=dataset, draft__state=Draft.State.PUBLISHED)
     return rows.exclude(state=Contributor.State.DECLINED).order_by("created", "pk")
+
+
+def shares_in_force(dataset: str, record: DatasetRecord) -> bool:
+    """Return whether the registry names exactly the shares that stand here."""
+    wanted = {(row.address, row.bps) for row in contributors_of(dataset)}
+    found = Document.objects.filter(pk=record.splits).first() if record.splits else None
+    if found is None:
+        return not wanted
+    splits = Splits.from_document(parse_canonical(found.content))
+    return wanted == {(share.account.rpartition(":")[2], share.bps) for share in splits.shares}
 
 
 def draft_splits(draft: Draft) -> Splits | None:

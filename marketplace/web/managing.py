@@ -26,14 +26,14 @@ from marketplace.models import Listing
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.catalog import offer_terms, offers_of, own_listing, private_quotes_of, refunds_wanted
 from marketplace.queries.deployments import payment_token
-from marketplace.queries.drafts import contributors_of
+from marketplace.queries.drafts import contributors_of, shares_in_force
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.fields import AmountField
 from marketplace.web.ids import dataset_caip, license_caip, slug_of_caip
 from marketplace.web.publishing_forms import UNITS, ContributorForm
 from provenance.content_queries import dataset_record, delivery_stopped
 from provenance.core.refusal import Refusal
-from provenance.models import DatasetRecord, Document
+from provenance.models import DatasetRecord
 
 REASONS = [
     (listings.DelistReason.OWNER, _("I do not want to sell it any more")),
@@ -315,7 +315,7 @@ def _context(listing: Listing, record: DatasetRecord) -> dict[str, Any]:
         "rename_form": RenameForm(initial={"slug": listing.slug}, auto_id="rename-%s"),
         "share_form": ContributorForm(auto_id="share-%s"),
         "contributors": contributors_of(listing.dataset),
-        "in_force": Document.objects.filter(pk=record.splits).exists() if record.splits else False,
+        "in_force": shares_in_force(listing.dataset, record),
         "quotes": private_quotes_of(listing.dataset),
         "refunds": [(slug_of_caip(row.pk), row) for row in refunds_wanted(listing.dataset)],
         "reasons": REASONS,
