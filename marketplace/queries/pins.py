@@ -32,7 +32,10 @@ def pinned_policy() -> Policy:
     """Return the policy of this register's own keys and contracts. Raises PinsRefusal."""
     log = _log()
     return Policy(
-        vkey=VerifierKey.parse(log.vkey), service_key=bytes.fromhex(log.service_key), deployment=_pinned(), required=ON_CHAIN
+        vkey=VerifierKey.parse(log.vkey),
+        service_key=bytes.fromhex(log.service_key),
+        deployment=_pinned(),
+        required=ON_CHAIN,
     )
 
 
