@@ -158,7 +158,7 @@ def test_an_active_final_license_gets_the_content_key(
         ({"dataset": 2}, "another dataset"),
     ],
 )
-def test_a_license_that_does_not_entitle_gets_nothing(  # noqa: PLR0917  # fixtures
+def test_a_license_that_does_not_entitle_gets_nothing(  # fixtures
     deployment: Deployment, market: _Market, content_key: ContentKey, cleo: pyrage.x25519.Identity,
     changes: dict[str, int], cause: str,
 ) -> None:  # fmt: skip

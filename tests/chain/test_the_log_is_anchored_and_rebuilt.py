@@ -95,7 +95,7 @@ def test_a_tree_head_stands_on_chain_and_leads_to_every_entry(
     assert PinRow.objects.filter(announced=True).count() == 3
 
 
-def test_anchors_come_one_after_another_and_not_too_often(  # noqa: PLR0917  # fixtures
+def test_anchors_come_one_after_another_and_not_too_often(  # fixtures
     mint: Mint, deployment: Deployment, world: World, ring: SeedKeyRing, now: datetime, settings: Settings
 ) -> None:
     settings.CADASTRE_ANCHOR_SECONDS = 60
@@ -202,7 +202,7 @@ def test_a_log_of_another_key_is_not_rebuilt(
     assert not LogEntry.objects.exists()
 
 
-def test_the_rebuild_command_reads_contracts_that_the_database_does_not_know(  # noqa: PLR0917  # fixtures
+def test_the_rebuild_command_reads_contracts_that_the_database_does_not_know(  # fixtures
     world: World, mint: Mint, deployment: Deployment, ring: SeedKeyRing, now: datetime,
     capsys: pytest.CaptureFixture[str], settings: Settings,
 ) -> None:  # fmt: skip

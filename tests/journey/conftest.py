@@ -98,7 +98,7 @@ def enter(chromium: Browser, town: Town, axe_source: str) -> Iterator[Callable[.
     yield come
     wrong = [each for visitor in visitors for each in visitor.wrong]
     for visitor in visitors:
-        print(visitor.sees())
+        print(visitor.sees())  # noqa: T201  # shown with a failure
         visitor.context.close()
     assert wrong == []
 

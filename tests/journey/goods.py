@@ -1,4 +1,4 @@
-"""Real photographs, tables and prose of the story, a part for each journey: what one account registered, no other may."""
+"""Real photographs, tables and prose of the story, a part for each journey: what is registered once, no other may."""
 
 from __future__ import annotations
 

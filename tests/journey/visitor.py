@@ -75,7 +75,7 @@ class Visitor:
 
     def sees(self) -> str:
         """What stands before them, for whoever reads why a test failed."""
-        return f"{self.page.url}\n{self.page.locator('main').inner_text()[:1500]}"
+        return f"{self.page.url}\n{self.page.locator('main').inner_text()[-2500:]}"
 
     def fills(self, **fields: str) -> None:
         """Type into the fields of these names."""
@@ -87,7 +87,7 @@ class Visitor:
         expect(self.page.locator("main")).to_contain_text(words)
 
     def reloads_until(self, words: str, *, times: int = 120) -> None:
-        """Load the page again until it says so: what a person does in front of a page that does not follow by itself."""
+        """Load the page again until it says so, as a person does where a page does not follow by itself."""
         for _ in range(times):
             if words in self.page.locator("main").inner_text():
                 self.examines()
