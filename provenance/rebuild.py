@@ -3,7 +3,7 @@
 1. Chain: drop events, blocks and projections of a deployment, tell trade, and follow from its first block.
 2. Documents: fetch manifests, packages and splits by the digests in the events; a digest is its CID.
 3. Log: from the newest anchor whose snapshot can be fetched, fetch its bundles, check them against the anchored root,
-   and insert the entries. A log that has entries already is only compared.
+   and insert the entries. A log that has entries already goes on with those of its own published files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from provenance import follower, hooks
@@ -24,7 +26,7 @@ from provenance.core.entry import Entry
 from provenance.core.merkle import Frontier, Subtree, leaf_hash
 from provenance.core.refusal import Refusal
 from provenance.core.snapshot import LogSnapshot
-from provenance.core.tiles import WIDTH, bundle_entries
+from provenance.core.tiles import WIDTH, Tile, bundle_entries
 from provenance.core.unixfs.reading import read_file
 from provenance.models import (
     Block,
@@ -40,7 +42,7 @@ from provenance.models import (
 from provenance.ports import Chain, ContentStore
 from provenance.projections import fold
 from provenance.queries import log_state
-from provenance.sequencer import complete_tiles
+from provenance.sequencer import complete_tiles, published_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,52 @@ def rebuild_log(
             fold(deployment, {event.subject})
             return made
     return 0
+
+
+def catch_up_log(*, now: dt.datetime) -> int:
+    """Append what was published below CADASTRE_LOG_DIR to a log that is behind it, as after a restored backup.
+
+    Returns the number of entries. Raises RebuildRefusal when they do not add up to the published root: then the
+    database holds another log, or files were altered, and nothing was changed.
+    """
+    state = log_state()
+    head = published_checkpoint(state) if state.vkey else None
+    if head is None or head.size <= state.size:
+        return 0
+    frontier = Frontier(state.size, tuple(map(bytes.fromhex, state.compact_range)))
+    completed, rows = list[Subtree](), list[LogEntry]()
+    for index, envelope in _published(state.size, head.size):
+        frontier, grown = frontier.grow([leaf_hash(envelope)])
+        completed += grown
+        rows.append(_row(index, envelope, bytes.fromhex(state.service_key), now))
+    if frontier.root != head.root:
+        raise RebuildRefusal(
+            "rebuild.root", "The published entries do not continue this log.", limit=head.root.hex(),
+            actual=frontier.root.hex(), todo="Find out which of them was altered: log files, or database.",
+        )  # fmt: skip
+    note = (Path(settings.CADASTRE_LOG_DIR) / "checkpoint").read_text(encoding="utf-8")
+    with transaction.atomic():
+        LogEntry.objects.bulk_create(rows, batch_size=WIDTH)
+        complete_tiles(completed)
+        moved = LogState.objects.filter(id=1, size=state.size, root=state.root).update(
+            size=frontier.size, root=frontier.root.hex(), compact_range=[peak.hex() for peak in frontier.peaks],
+            checkpoint=note, checkpoint_size=frontier.size, published_size=frontier.size, updated_at=now,
+        )  # fmt: skip
+        if moved != 1:
+            raise RebuildRefusal("rebuild.moved", "The log grew at the same moment.", todo="Stop the signer first.")
+    return len(rows)
+
+
+def _published(first: int, size: int) -> Iterator[tuple[int, bytes]]:
+    folder = Path(settings.CADASTRE_LOG_DIR)
+    for number in range(first // WIDTH, (size + WIDTH - 1) // WIDTH):
+        width = min(WIDTH, size - number * WIDTH)
+        path = folder / Tile(None, number, width).path
+        if not path.exists():
+            raise RebuildRefusal("rebuild.missing", f"There is no {path}.", todo="Restore the log's files.")
+        for offset, envelope in enumerate(bundle_entries(path.read_bytes(), width)):
+            if number * WIDTH + offset >= first:
+                yield number * WIDTH + offset, envelope
 
 
 def _snapshot(event: ChainEvent, sources: tuple[ContentStore, ...], vkey: VerifierKey) -> LogSnapshot | None:

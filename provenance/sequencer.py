@@ -15,7 +15,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from provenance.core.checkpoint import Checkpoint, VerifierKey, sign_checkpoint
+from provenance.core.checkpoint import Checkpoint, VerifierKey, open_checkpoint, sign_checkpoint
 from provenance.core.entry import Entry, make_entry
 from provenance.core.merkle import HASH_BYTES, Frontier, Subtree
 from provenance.core.refusal import Refusal
@@ -46,12 +46,14 @@ class SequencerRefusal(Refusal):
 def sequence_due(ring: KeyRing, now: dt.datetime, *, limit: int = BATCH) -> int:
     """Put up to `limit` due statements into the log; return how many entries were made.
 
-    0 also when another sequencer was faster. Raises SequencerRefusal when this key is not the log's.
+    0 also when another sequencer was faster. Raises SequencerRefusal when this key is not the log's, or when the
+    database is behind what was published.
     """
     state = _own_state(ring)
-    due = list(IntakeStatement.objects.filter(sequenced__isnull=True, cause="").order_by("id")[:limit])
+    due = _untold(IntakeStatement.objects.filter(sequenced__isnull=True, cause="").order_by("id")[:limit])
     if not due:
         return 0
+    _refuse_to_fork(state)
     made = list(_entries(due, state.size, ring))
     if not made:
         return 0
@@ -130,6 +132,37 @@ def _own_state(ring: KeyRing) -> LogState:
             todo="Restore the key store and CADASTRE_LOG_ORIGIN that belong to this database.",
         )  # fmt: skip
     return state
+
+
+def _untold(due: Iterable[IntakeStatement]) -> list[IntakeStatement]:
+    """Leave out what the log says already: facts of the chain are told again after a rebuild or a restored backup."""
+    rows = list(due)
+    told = dict(LogEntry.objects.filter(fact__in=[row.fact for row in rows]).values_list("fact", "index"))
+    for row in rows:
+        if row.fact in told:
+            IntakeStatement.objects.filter(pk=row.pk, sequenced__isnull=True).update(sequenced=told[row.fact])
+    return [row for row in rows if row.fact not in told]
+
+
+def published_checkpoint(state: LogState) -> Checkpoint | None:
+    """Return the head that stands below CADASTRE_LOG_DIR, if it is of this log and its key signed it."""
+    try:
+        note = (Path(settings.CADASTRE_LOG_DIR) / "checkpoint").read_text(encoding="utf-8")
+        return open_checkpoint(note, [VerifierKey.parse(state.vkey)])
+    except (FileNotFoundError, UnicodeDecodeError, Refusal):
+        return None
+
+
+def _refuse_to_fork(state: LogState) -> None:
+    # A database that was restored from a backup: whoever has the published head would hold a proof against us.
+    published = published_checkpoint(state)
+    if published is None or published.size < state.size:
+        return
+    if (published.size, published.root.hex()) != (state.size, state.root):
+        raise SequencerRefusal(
+            "log.behind", "The database is behind the log that was published.", limit=published.size,
+            actual=state.size, todo="Run: manage.py rebuild",
+        )  # fmt: skip
 
 
 def _entries(due: Sequence[IntakeStatement], size: int, ring: KeyRing) -> Iterator[tuple[IntakeStatement, Entry]]:

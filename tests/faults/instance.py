@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -64,15 +65,18 @@ class Instance:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def environment(self) -> dict[str, str]:
+        """What its operator has set."""
+        others = {name: value for name, value in os.environ.items() if not OURS.fullmatch(name)}
+        return others | {"CADASTRE_VAR": str(self.var), MARK: str(self.var), **self.more}
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        environment = {name: value for name, value in os.environ.items() if not OURS.fullmatch(name)}
-        environment |= {"CADASTRE_VAR": str(self.var), MARK: str(self.var), **self.more}
         with (self.var / "up.log").open("ab") as output:
             self.told = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", "--no-story", "--port", str(self.port)],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
         until("the site answering", self._answers, seconds=READY_SECONDS)
@@ -138,10 +142,43 @@ class Instance:
         url = f"http://127.0.0.1:{(self.var / 'chain' / 'port').read_text()}"
         return int(httpx.post(url, json=question, trust_env=False).json()["result"], 16)
 
+    def manage(self, *words: str) -> str:
+        """Run `manage.py WORDS` as its operator would, beside it or while it is stopped."""
+        chain = {"CADASTRE_RPC_URL": f"http://127.0.0.1:{(self.var / 'chain' / 'port').read_text()}"}
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT, env=self.environment() | chain, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def back_up(self) -> Path:
+        """Copy the database while everything runs."""
+        copy = self.var / "backup.sqlite3"
+        copy.unlink(missing_ok=True)
+        with closing(sqlite3.connect(self.database)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Put a copy in the place of the database."""
+        for path in self.var.glob(f"{self.database.name}*"):
+            path.unlink()
+        shutil.copy(copy, self.database)
+
+    def published_size(self) -> int:
+        """The size of the log as strangers see it."""
+        with httpx.Client(base_url=self.url, trust_env=False) as stranger:
+            answer = stranger.get("/log/checkpoint")
+        return int(answer.text.splitlines()[1]) if answer.status_code == 200 else 0
+
+    @property
+    def database(self) -> Path:
+        return self.var / "cadastre.sqlite3"
+
     def rows(self, query: str) -> list[Any]:
         """Ask the database from outside."""
-        place = f"file:{self.var / 'cadastre.sqlite3'}?mode=ro"
-        with closing(sqlite3.connect(place, uri=True, timeout=30)) as connection:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return connection.execute(query).fetchall()
 
 

@@ -5,6 +5,7 @@ One instance for all of them; each test leaves it running. `--dist loadfile` kee
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from tests.services.presence import missing
 pytestmark = pytest.mark.slow
 
 PASSPHRASE = "a horse, a battery, and nobody else's 4711"
+SIZE = "SELECT size FROM provenance_logstate"
 KEY_FILE = Path("keys") / "master.json"
 
 
@@ -49,25 +51,36 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 def publication(instance: Instance) -> dict[str, Any]:
     """A locked dataset of Ada's, published although the broker was wiped while its registration was under way."""
     client = newcomer_with_money(instance).client()
+    draft = confirmed(instance, client, "readings of November")
+    pending = instance.rows("SELECT count(*) FROM provenance_intent WHERE kind = 'registry.register'")
+    wipe_broker(instance)
+    return {"pending": pending, "dataset": published(client, draft)}
+
+
+def confirmed(instance: Instance, client: Client, title: str) -> str:
+    """Upload a locked table, wait for its checks and confirm what the review shows; return the draft."""
     draft = client.open_draft()["id"]
     description = {
-        "title": "Readings", "creator": "Ada", "kind": "table", "price": "12.50",
+        "title": title, "creator": "Ada", "kind": "table", "price": "12.50",
         "rights": [{"source": "my own thermometer", "basis": "own-work"}],
         "terms": adapted("train-commercial").to_document(),
     }  # fmt: skip
     client.change_draft(draft, description)
-    folder = instance.var / "folder of Ada"
+    folder = instance.var / title
     folder.mkdir()
-    rows = "".join(f"{number},{number * number % 9973}\n" for number in range(500))
-    (folder / "readings.csv").write_text(f"hour,reading\n{rows}")
+    digests = (hashlib.sha256(f"{title}{hour}".encode()).hexdigest() for hour in range(300))
+    (folder / "readings.csv").write_text("hour,reading\n" + "".join(f"{d[:12]},{int(d[12:20], 16)}\n" for d in digests))
     client.upload(draft, files_of(folder))
     client.check_draft(draft)
     until("the review", lambda: client.draft(draft)["state"] == "ready")
     client.confirm(draft, client.review(draft)["digest"])
-    pending = instance.rows("SELECT count(*) FROM provenance_intent WHERE kind = 'registry.register'")
-    wipe_broker(instance)
+    return draft
+
+
+def published(client: Client, draft: str) -> str:
+    """Wait until a dataset is published; return its id."""
     until("the dataset being published", lambda: client.draft(draft)["state"] == "published")
-    return {"pending": pending, "dataset": client.draft(draft)["dataset"]}
+    return str(client.draft(draft)["dataset"])
 
 
 def wipe_broker(instance: Instance) -> None:
@@ -147,6 +160,32 @@ def test_nothing_outlives_its_end_and_the_next_start_goes_on_where_it_was(
     assert instance.height() >= (0 if number == signal.SIGKILL else height)
     person.draw(1_000_000, key="second")
     until("the second draw", lambda: person.balance() == 8_000_000)
+
+
+def test_a_restored_backup_replays_the_chain_and_goes_on_with_log_and_lanes(
+    instance: Instance, publication: dict[str, Any]
+) -> None:
+    ada = newcomer_with_money(instance)
+    client = ada.client()
+    backup = instance.back_up()
+    later = published(client, confirmed(instance, client, "readings of December"))
+    until("its entries being published", lambda: instance.published_size() == instance.rows(SIZE)[0][0])
+    size = instance.published_size()
+    shown = {dataset: client.dataset(dataset)["manifest"] for dataset in (publication["dataset"], later)}
+    instance.interrupt()
+    instance.restore(backup)
+    instance.start()
+    assert instance.rows(SIZE)[0][0] < size
+    assert "log entries came back" in instance.manage("rebuild")
+    assert ada.balance() == 7_000_000
+    assert {dataset: client.dataset(dataset)["manifest"] for dataset in shown} == shown
+    ada.draw(1_000_000, key="after the restore")
+    foreign = "SELECT name FROM provenance_lane WHERE paused LIKE 'lane.foreign_nonce%'"
+    until("the relayer saying that its key was used", lambda: ("relayer/0",) in instance.rows(foreign))
+    for (lane,) in instance.rows("SELECT name FROM provenance_lane"):
+        instance.manage("resume_lane", lane, "--by", "Dora")
+    until("the draw", lambda: ada.balance() == 8_000_000)
+    assert instance.published_size() >= size
 
 
 def test_the_passphrase_is_known_to_the_signer_and_who_starts_it_and_stands_in_no_file(

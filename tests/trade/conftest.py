@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pytest_django import Settings
@@ -53,8 +54,10 @@ def mallory(db: None) -> Actor:
 
 
 @pytest.fixture
-def register(world: World, deployment: Deployment, settings: Settings) -> Register:
+def register(world: World, deployment: Deployment, settings: Settings, tmp_path: Path) -> Register:
     """Everything of the register but the bytes, on a real chain."""
+    # Its own: an empty database does not go on with the log that another test published.
+    settings.CADASTRE_LOG_DIR = tmp_path / "log"
     settings.CADASTRE_EPOCH_SECONDS, settings.CADASTRE_SETTLEMENT_WINDOW = 60, 5
     settings.CADASTRE_PUSH_THRESHOLD = 1
     running = Register(world, deployment)

@@ -193,7 +193,8 @@ def test_use_of_a_key_is_noted_to_the_minute(cleo):
 
 
 def test_signing_up_on_the_page_creates_account_and_membership(client, db):
-    answer = client.post("/account/signup/", {"email": "dora@example.org", "password1": "Dora-keeps-a-secret"})
+    told = {"display_name": "Dora", "email": "dora@example.org", "password1": "Dora-keeps-a-secret"}
+    answer = client.post("/account/signup/", told)
     assert answer.status_code == 302
     account = Account.objects.get(slug="dora")
     assert account.memberships.get().user.email == "dora@example.org"

@@ -15,13 +15,14 @@ from provenance.core.checkpoint import VerifierKey
 from provenance.core.refusal import Refusal
 from provenance.models import Deployment
 from provenance.queries import log_state
-from provenance.rebuild import rebuild_chain, rebuild_documents, rebuild_log
+from provenance.rebuild import catch_up_log, rebuild_chain, rebuild_documents, rebuild_log
 
 
 class Command(BaseCommand):
     help = (
-        "Drop what was read from the chain and read it again, fetch public documents from the content stores, and, "
-        "into an empty database, the log from its newest anchored snapshot. A stranger names the contracts."
+        "After a backup was restored: take back the log's entries from its published files, drop what was read from "
+        "the chain and read it again, fetch public documents from the content stores. Into an empty database also the "
+        "log, from its newest anchored snapshot; a stranger names the contracts."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,6 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            if caught_up := catch_up_log(now=timezone.now()):
+                self.stdout.write(f"{caught_up} log entries came back from the published files")
             if options["registry"]:
                 self._adopt(options)
             for deployment in Deployment.objects.order_by("pk"):
