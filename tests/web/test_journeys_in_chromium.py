@@ -261,3 +261,23 @@ def test_without_scripts_everything_is_still_read_and_bought(story: Story, live_
     page.get_by_role("button", name="Pay 240.00 TUSD").click()
     expect(page.get_by_text("Your payment is under way.")).to_be_visible()
     context.close()
+
+
+def test_the_lineage_is_drawn_on_demand(story: Story, live_server, page: Page):
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{live_server.url}/d/{story.paths['derived']}/provenance")
+    assert page.evaluate("typeof window.cytoscape") == "undefined", "large libraries are fetched on demand"
+    page.get_by_role("button", name="Show as a drawing").click()
+    expect(page.get_by_text("Arrows lead from")).to_be_visible()
+    expect(page.locator("#lineage canvas").first).to_be_visible()
+    assert said == []
+
+
+def test_a_lineage_that_cannot_be_loaded_says_so(story: Story, live_server, page: Page):
+    page.route("**/lineage", lambda route: route.abort())
+    page.goto(f"{live_server.url}/d/{story.paths['derived']}/provenance")
+    page.get_by_role("button", name="Show as a drawing").click()
+    expect(page.get_by_text("Failed to fetch")).to_be_visible()
+    expect(page.get_by_role("button", name="Show as a drawing")).to_be_visible()
