@@ -462,7 +462,7 @@ contract PayoutsTest is Cast {
 
     function _proposeWithBond(Person memory person, uint32 epoch, bytes32 root) private {
         vm.prank(person.account);
-        market.proposeWithBond(address(usd), epoch, uint64(block.number - 1), blockhash(block.number - 1), root, 200, 0);
+        market.proposeWithBond(address(usd), epoch, uint64(block.number - 1), blockhash(block.number - 1), root, 600, 0);
     }
 
     function _people(uint256 count, uint64 amount) private returns (Leaf[] memory leaves) {

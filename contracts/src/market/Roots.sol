@@ -32,7 +32,8 @@ abstract contract Roots is Revenue {
         }
         uint64 acceptedTotal = ledger.acceptedTotal;
         if (cumulativeTotal < acceptedTotal) revert IPayouts.PayoutsTotalLowered(cumulativeTotal, acceptedTotal);
-        _rollTo(token, agenda, _currentBucket());
+        // Buckets are read only if what was rolled before, and what use has brought in, do not cover the total.
+        if (cumulativeTotal > agenda.released) _rollTo(token, agenda, _currentBucket());
         if (cumulativeTotal > agenda.released) {
             revert IPayouts.PayoutsTotalExceedsRevenue(cumulativeTotal, agenda.released);
         }
