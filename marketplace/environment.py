@@ -83,4 +83,8 @@ def database(name: str, default: str) -> dict[str, object]:
 
 def mail(name: str, default: str) -> dict[str, object]:
     """Return Django's e-mail settings for a URL such as smtp+tls://user:password@host:587."""
-    return dict(environ.Env.email_url_config(text(name, default)))
+    found = dict(environ.Env.email_url_config(text(name, default)))
+    if found.get("EMAIL_FILE_PATH"):
+        # django-environ drops the slash that the path begins with: letters would lie below the working directory.
+        found["EMAIL_FILE_PATH"] = f"/{found['EMAIL_FILE_PATH']}"
+    return found
