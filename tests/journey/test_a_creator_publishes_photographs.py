@@ -158,7 +158,9 @@ def test_an_upload_goes_on_after_a_reload(enter: Callable[..., Visitor], town: T
     ada.reads("What is it?")
 
 
-def test_an_upload_goes_on_after_the_connection_dropped(enter: Callable[..., Visitor], town: Town, sources: Sources, folder: Path):
+def test_an_upload_goes_on_after_the_connection_dropped(
+    enter: Callable[..., Visitor], town: Town, sources: Sources, folder: Path
+):
     table = big_table(sources, folder / "table")
     ada = enter(expects=CONNECTION)
     ada.is_signed_in_as(town.newcomer())

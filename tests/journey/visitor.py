@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,10 +63,15 @@ class Visitor:
 
     def clicks(self, name: str, *, role: str = "link", within: Locator | None = None) -> None:
         """Use a link or a button by its words, wait for the page that it leads to, and examine it."""
-        self.page.evaluate("window.left = true")
-        self.touches(name, role=role, within=within)
-        self.page.wait_for_function("!window.left")
+        with self.leaves():
+            self.touches(name, role=role, within=within)
         self.examines()
+
+    @contextmanager
+    def leaves(self) -> Iterator[None]:
+        """Wait until what is done in the block has led to another page, or to the same one loaded again."""
+        with self.page.expect_navigation(wait_until="load"):
+            yield
 
     def presses(self, name: str, *, within: Locator | None = None) -> None:
         self.clicks(name, role="button", within=within)
