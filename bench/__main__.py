@@ -1,8 +1,8 @@
 """`python -m bench [NAME…]`: run all pieces, or some, and print one table of ratios.
 
-Each piece runs in a process of its own, three times (those that take minutes, once, or repeat inside); of each result
-the run with the median ratio is shown. Figures
-are of this machine in this run: compare ratios, never absolute numbers. Everything is kept in bench/results/NAME.json.
+Each piece runs in a process of its own, three times (once where it takes minutes or repeats inside); of each result the
+run with the median ratio is shown. Figures are of this machine in this run: compare ratios, never absolute numbers.
+Everything is kept in bench/results/NAME.json.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from marketplace.core.trade_audit import TRADE_CHECKS
 from marketplace.limits import take
 from marketplace.queries.pins import pinned_policy, site_auditor
 from provenance.core.refusal import Refusal
@@ -29,7 +30,7 @@ def verify_page(request: HttpRequest) -> HttpResponse:
                     todo="Use: cadastre verify bundle.json --rpc URL",
                 )  # fmt: skip
             take(f"verify:{request.META['REMOTE_ADDR']}", limit=A_MINUTE, seconds=60, now=timezone.now())
-            context["report"] = verify_bundle(upload.read(), pinned_policy(), site_auditor())
+            context["report"] = verify_bundle(upload.read(), pinned_policy(), site_auditor(), additional=TRADE_CHECKS)
             context["name"] = upload.name
         except Refusal as refusal:
             context["refusal"] = refusal
