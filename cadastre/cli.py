@@ -58,6 +58,9 @@ def main(words: Sequence[str] | None = None) -> int:
         session = Session(profile, console, options.site or os.environ.get("CADASTRE_SITE") or profile.site)
         code: int = options.run(session, options)
     except Refusal as refusal:
+        if refusal.code == "access.missing":
+            # The site speaks to programs that send headers; here somebody types commands.
+            refusal.todo = "Make an API key on the site's page “API keys”, then run: cadastre login"
         console.refuse(refusal)
         if refusal.code == UNREACHABLE:
             return NO_SITE
