@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from provenance.adapters.local_node import Anvil, Kubo
@@ -13,6 +14,10 @@ from tests.services import browser, chain, kubo, postgres, redis
 
 # web3's helpers hash with what they find first, which is the slower of two; the answer is the same.
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
+
+# Machines are noisy: how long one example takes says nothing about whether it is right.
+settings.register_profile("cadastre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cadastre")
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "client", "admin_client"}
 
