@@ -182,7 +182,7 @@ def test_a_restored_backup_replays_the_chain_and_goes_on_with_log_and_lanes(
     ada.draw(1_000_000, key="after the restore")
     foreign = "SELECT name FROM provenance_lane WHERE paused LIKE 'lane.foreign_nonce%'"
     until("the relayer saying that its key was used", lambda: ("relayer/0",) in instance.rows(foreign))
-    for (lane,) in instance.rows("SELECT name FROM provenance_lane"):
+    for (lane,) in instance.rows(foreign):
         instance.manage("resume_lane", lane, "--by", "Dora")
     until("the draw", lambda: ada.balance() == 8_000_000)
     assert instance.published_size() >= size
