@@ -103,6 +103,15 @@ class Visitor:
             self.page.reload()
         raise AssertionError(f"The page never says {words!r}: {self.sees()}")
 
+    def clicks_until(self, link: str, words: str, *, times: int = 60) -> None:
+        """Click again until the page says so: it sends back whoever comes before the signer has answered."""
+        for _ in range(times):
+            self.clicks(link)
+            if words in self.page.locator("main").inner_text():
+                return
+            self.page.wait_for_timeout(500)
+        raise AssertionError(f"The page never says {words!r}: {self.sees()}")
+
     def signs_up(self, name: str, email: str) -> None:
         """Fill in the form of the page `Sign up` that is shown."""
         self.fills(display_name=name, email=email, password1=PASSWORD)
