@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketplace.core.money import BPS
+from marketplace.core.splits import Splits
 from marketplace.models import Listing
+from marketplace.templatetags.cadastre import short
 from marketplace.web.ids import slug_of_caip
 from provenance.core.canonical import parse_canonical
+from provenance.core.refusal import Refusal
 from provenance.models import DatasetRecord, Document, ParentEdge
 
 
@@ -32,7 +35,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Payee:
-    """Who gets what share of this dataset's income, and why. `dataset` is the ancestor's id, empty for the owner."""
+    """Who gets what share of this dataset's income, and why. `dataset` is the ancestor's id, empty for the others."""
 
     name: str
     why: str
@@ -51,7 +54,7 @@ def family_of(record: DatasetRecord) -> Family:
 
 
 def payees_of(record: DatasetRecord, family: Family) -> list[Payee]:
-    """Return the income shares of a dataset: every ancestor by the distinct edges into it, then the owner's rest."""
+    """Return the income shares: the owner's rest, who shares it, and every ancestor by the distinct edges into it."""
     owed: dict[int, int] = {}
     seen: set[int] = set()
     waiting = [record.token]
@@ -67,7 +70,31 @@ def payees_of(record: DatasetRecord, family: Family) -> list[Payee]:
     for token, bps in sorted(owed.items()):
         relative = _relative(record, token, bps)
         rows.append(Payee(_creator(relative.caip), f"ancestor, “{relative.title}”", bps, relative.id))
-    return [Payee(_creator(record.caip), "owner", BPS - sum(owed.values()), ""), *rows]
+    own = BPS - sum(owed.values())
+    sharing = _sharing(record, own)
+    rest = own - sum(payee.bps for payee in sharing)
+    return [Payee(_creator(record.caip), "owner", rest, ""), *sharing, *rows]
+
+
+def _sharing(record: DatasetRecord, own: int) -> list[Payee]:
+    """Return who shares the `own` basis points; they are named by address, as the splits document names them."""
+    found = Document.objects.filter(pk=record.splits).first() if record.splits else None
+    if found is None:
+        return []
+    try:
+        splits = Splits.from_document(parse_canonical(bytes(found.content)))
+    except Refusal:
+        # On chain anybody may name any document as the splits of a dataset of theirs.
+        return []
+    return [
+        Payee(
+            short(share.account.rpartition(":")[2]),
+            f"shares the owner’s income: {share.role}",
+            own * share.bps // BPS,
+            "",
+        )
+        for share in splits.shares
+    ]
 
 
 def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:

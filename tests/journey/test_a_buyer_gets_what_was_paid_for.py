@@ -65,6 +65,11 @@ def sells_a_table(town: Town, sources: Sources, folder: Path) -> tuple[Newcomer,
 
 def test_from_the_search_to_the_last_payout(enter: Callable[..., Visitor], town: Town, sources: Sources, folder: Path):
     ada, noor, table, dataset = sells_a_table(town, sources, folder)
+    sharer = enter()
+    sharer.is_signed_in_as(noor)
+    link = re.findall(r"http\S+/contribution/\S+", town.letter_to(noor.email, "/contribution/"))[0]
+    sharer.goes(link.removeprefix(town.url))
+    sharer.presses("Accept")
 
     cleo = enter()
     cleo.goes("/")
@@ -134,8 +139,6 @@ def test_from_the_search_to_the_last_payout(enter: Callable[..., Visitor], town:
     earner.clicks("The whole settlement")
     earner.reads("cadastre audit-settlement")
 
-    sharer = enter()
-    sharer.is_signed_in_as(noor)
     sharer.goes("/earnings")
     sharer.reloads_until("✓ paid")
     sharer.clicks("Where it comes from")
@@ -143,6 +146,10 @@ def test_from_the_search_to_the_last_payout(enter: Callable[..., Visitor], town:
     sharer.reads("9.75 tUSD")
 
     cleo.goes(f"/d/{dataset}/provenance")
+    paid = cleo.page.get_by_role("table").get_by_role("row")
+    expect(paid.filter(has_text="owner").filter(has_text="75 %")).to_have_count(1)
+    expect(paid.filter(has_text="measuring").filter(has_text="25 %")).to_have_count(1)
+    cleo.goes(f"/l/{license_id}")
     cleo.reads("Use reported: 25,000 records.")
 
 
