@@ -14,9 +14,9 @@ from marketplace.models import Disclosure, LicenseRow, Order
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.catalog import own_listing
 from marketplace.queries.metering import license_deployment, license_terms
-from marketplace.queries.orders import delivery_of, own_license
+from marketplace.queries.orders import own_license
 from provenance.doorbell import ring
-from provenance.models import ContentKey, GrantRow, GrantState, PackageRecord
+from provenance.models import ContentKey, GrantRow, GrantState, Intent, IntentState, PackageRecord
 
 RECIPIENTS_LIMIT = 20
 DISCLOSURE_DAYS = 366
@@ -29,12 +29,13 @@ def request_refund(*, by: Actor, license_id: str, now: datetime) -> Order:
     Raises AccessRefusal, OrderRefusal.
     """
     by.require(Act.BUY)
-    row = own_license(by.account, license_id)
+    own_license(by.account, license_id)
+    row = _locked(license_id)
     order = _refundable(row, now)
     if order.refund_wanted is not None:
         return order
     Order.objects.filter(pk=order.pk, refund_wanted=None).update(refund_wanted=now, changed=now)
-    if delivery_of(row).state != "granted":
+    if _take_back_undelivered(row, now):
         want_refund(row, now=now)
     order.refresh_from_db()
     return order
@@ -49,6 +50,8 @@ def grant_refund(*, by: Actor, license_id: str, now: datetime) -> None:
         raise AccessRefusal("license.not_found", "There is no such license.", actual=license_id[:160])
     own_listing(by.account, row.dataset)
     _refundable(row, now)
+    _locked(row.pk)
+    _take_back_undelivered(row, now)
     want_refund(row, now=now)
 
 
@@ -58,7 +61,7 @@ def refund_undelivered(*, dataset: str, now: datetime) -> int:
     held = LicenseRow.objects.select_related("order").filter(
         dataset=dataset, state=LicenseRow.State.ACTIVE, hold_until__gt=now, order__isnull=False, price__gt=0
     )
-    waiting = [row for row in held if delivery_of(row).state != "granted"]
+    waiting = [row for row in held if _take_back_undelivered(_locked(row.pk), now)]
     for row in waiting:
         want_refund(row, now=now)
     return len(waiting)
@@ -68,7 +71,7 @@ def want_refund(row: LicenseRow, *, now: datetime) -> None:
     """Want the refund on chain, once per license."""
     market_calls.want(
         kind="market.refund",
-        key=f"refund:{row.pk}",
+        key=_refund_key(row),
         payload={"payer": row.payer, "order": row.order_reference},
         deployment=license_deployment(row.pk),
         now=now,
@@ -125,16 +128,26 @@ def add_recipient(*, by: Actor, license_id: str, recipient: str, now: datetime) 
         raise OrderRefusal(
             "license.recipients", "The license has too many recipients.", limit=RECIPIENTS_LIMIT, actual=len(known)
         )
+    _locked(row.pk)
+    if _refund_under_way(row):
+        raise OrderRefusal(
+            "license.refund_under_way", "The price of this license is being given back.", actual=row.pk,
+            todo="Buy a new license for another key.",
+        )  # fmt: skip
     return [_want_grant(row, package, recipient, now) for package in covered_packages(row)]
 
 
+@transaction.atomic
 def retry_delivery(*, by: Actor, license_id: str, now: datetime) -> int:
     """Ask again for the keys whose grant was refused, for a cause that may have passed; return how many.
 
     Raises AccessRefusal.
     """
     by.require(Act.BUY)
-    row = own_license(by.account, license_id)
+    own_license(by.account, license_id)
+    row = _locked(license_id)
+    if _refund_under_way(row):
+        return 0
     refused = GrantRow.objects.filter(license=row.pk, state=GrantState.REFUSED)
     again = refused.update(state=GrantState.WANTED, cause="", changed=now)
     if again:
@@ -142,9 +155,13 @@ def retry_delivery(*, by: Actor, license_id: str, now: datetime) -> int:
     return again
 
 
+@transaction.atomic
 def want_grants(row: LicenseRow, *, now: datetime) -> int:
     """Want the content keys of every sealed package that a final license covers, for each of its recipients."""
     if not row.final or row.state != LicenseRow.State.ACTIVE or row.order is None:
+        return 0
+    _locked(row.pk)
+    if _refund_under_way(row):
         return 0
     recipients = {row.order.recipient, *GrantRow.objects.filter(license=row.pk).values_list("recipient", flat=True)}
     packages = covered_packages(row)
@@ -181,6 +198,30 @@ def covered_packages(row: LicenseRow) -> list[str]:
     digests = list(packages.order_by("version", "package").values_list("digest", flat=True))
     sealed = set(ContentKey.objects.filter(package__in=digests).values_list("package", flat=True))
     return [digest for digest in digests if digest in sealed]
+
+
+def _locked(license_id: str) -> LicenseRow:
+    """Return a license that nobody else refunds or delivers meanwhile: it is the one or the other."""
+    return LicenseRow.objects.select_related("order").select_for_update(of=("self",)).get(pk=license_id)
+
+
+def _take_back_undelivered(row: LicenseRow, now: datetime) -> bool:
+    """Stop every grant that the signer has not made; return whether it has made none. Call it with the row locked."""
+    grants = GrantRow.objects.filter(license=row.pk)
+    grants.filter(state=GrantState.WANTED).update(
+        state=GrantState.REFUSED, cause="The price was asked back before the key was granted.", changed=now
+    )
+    return not grants.filter(state=GrantState.GRANTED).exists()
+
+
+def _refund_under_way(row: LicenseRow) -> bool:
+    # One that the contract refused is no reason to withhold what was paid for.
+    over = (IntentState.FAILED, IntentState.EXPIRED)
+    return Intent.objects.filter(key=_refund_key(row)).exclude(state__in=over).exists()
+
+
+def _refund_key(row: LicenseRow) -> str:
+    return f"refund:{row.pk}"
 
 
 def _want_grant(row: LicenseRow, package: str, recipient: str, now: datetime) -> GrantRow:
