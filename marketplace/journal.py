@@ -83,6 +83,11 @@ def move(*, source: str, target: str, token: str, amount: int, effect: str, now:
     return True
 
 
+def is_booked(effect: str) -> bool:
+    """Return whether an effect has been booked."""
+    return Transfer.objects.filter(effect=effect).exists()
+
+
 def balance_of(account: UUID, token: str) -> Balance:
     """Return what an account may spend and what is held of it."""
     names = (available(account), held(account))

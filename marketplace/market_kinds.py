@@ -36,6 +36,7 @@ from marketplace.core.offer import (
     market_domain,
     order_nonce,
     order_typed_data,
+    transfer_nonce,
 )
 from marketplace.core.payee import acceptance_typed_data
 from marketplace.core.payout_tree import PayoutTree
@@ -286,8 +287,7 @@ class _Transfer:
 
 def _transfer(chain: Chain, ring: KeyRing, wish: _Transfer) -> Call:
     sender = ring.address(wish.path)
-    # The row's own number makes the nonce: the token itself refuses to pay one row twice.
-    nonce = Sha256.of(b"cadastre.transfer/1" + wish.number.bytes).raw
+    nonce = transfer_nonce(wish.number)
     data = TypedData(
         _token_domain(chain, wish.token),
         _TRANSFER,

@@ -12,7 +12,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from marketplace import idempotency, limits
-from marketplace.actions import custody, licenses, money, offers, quotes, vouchers
+from marketplace.actions import custody, licenses, money, offers, outcomes, quotes, vouchers
 from marketplace.actions.contributors import advance_contributors
 from marketplace.queries.deployments import tokens_of
 from marketplace.settling import closing, paying, reconciling
@@ -41,6 +41,7 @@ def advance() -> None:
     _guarded("advance vouchers", lambda: vouchers.advance_vouchers(now=now))
     _guarded("advance contributors", lambda: advance_contributors(now=now))
     _guarded("advance withdrawals", lambda: money.advance_withdrawals(now=now))
+    _guarded("resolve outcomes", lambda: outcomes.resolve_outcomes(now=now))
     _guarded("expire licenses", lambda: licenses.expire_licenses(now=now))
 
 

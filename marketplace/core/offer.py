@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
+from uuid import UUID
 
 from marketplace.core.document import read_time_or_none, write_time
 from marketplace.core.money import check_bps, check_units, percent
@@ -78,6 +79,11 @@ def uses_of_mask(mask: int) -> tuple[frozenset[Use], bool]:
     return uses, commercial
 
 
+def known_uses(mask: int) -> tuple[frozenset[Use], bool]:
+    """Return (uses, commercial) that have a meaning here in a mask that anybody wrote; other bits grant nothing."""
+    return uses_of_mask(mask & use_mask(Use, commercial=True))
+
+
 def use_words(uses: Iterable[Use], *, commercial: bool) -> list[str]:
     """Return the uses as certificates and entries write them: sorted, `commercial` being one of the words."""
     return sorted({*(use.value for use in uses), *(("commercial",) if commercial else ())})
@@ -96,6 +102,12 @@ def ground_bit(ground: Ground) -> int:
             return 8
         case _:
             assert_never(ground)
+
+
+def ground_word(bit: int) -> str:
+    """Return a ground as entries write it. Anybody may sign offers with bits that have no name: `ground-16`."""
+    named = {ground_bit(ground): ground.value for ground in Ground}
+    return named.get(bit, f"ground-{bit}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +294,11 @@ def order_nonce(domain: Domain, *, offer_hash: bytes, licensee: str, order: byte
 def deposit_nonce(domain: Domain, *, account: str, reference: bytes) -> bytes:
     """Return the EIP-3009 nonce of a deposit for `account`."""
     return keccak256(_words(domain) + _address(account) + _bytes32(reference))
+
+
+def transfer_nonce(row: UUID) -> bytes:
+    """Return the EIP-3009 nonce of the one transfer that a row of ours wants: the token refuses to pay a row twice."""
+    return Sha256.of(b"cadastre.transfer/1" + row.bytes).raw
 
 
 def authorization_typed_data(

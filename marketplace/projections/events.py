@@ -11,14 +11,15 @@ from uuid import UUID
 
 from django.conf import settings
 
-from marketplace.core.offer import Offer, use_words, uses_of_mask
-from marketplace.market_calls import TREASURY, known_address
-from marketplace.models import Account, LicenseRow, Order, PayeeRow, SettlementRow
+from marketplace.actions.vouchers import deposit_mined
+from marketplace.core.offer import Offer, known_uses, use_words
+from marketplace.market_calls import TREASURY, event_time, known_address
+from marketplace.models import Account, LicenseRow, Order, PayeeRow, SettlementRow, VoucherRow
 from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import fee_part
 from provenance.core.canonical import parse_canonical
 from provenance.core.refusal import Refusal
-from provenance.models import ChainEvent, Deployment, Document
+from provenance.models import ChainEvent, Deployment, Document, Intent
 
 _UUID_LIMIT = 1 << 128
 
@@ -26,6 +27,8 @@ _UUID_LIMIT = 1 << 128
 def fold_event(event: ChainEvent) -> None:
     """Bring the rows about an event's subject up to date."""
     fold_subject(event.deployment, event.subject)
+    if event.name == "Deposited" and (voucher := deposited_voucher(event)) is not None:
+        deposit_mined(voucher, now=event_time(event))
 
 
 def refold(deployment: Deployment, subjects: Sequence[str]) -> None:
@@ -53,6 +56,12 @@ def events_of(deployment: Deployment, subject: str) -> list[ChainEvent]:
     """Return the events of a subject in the order of the chain."""
     rows = ChainEvent.objects.filter(deployment=deployment, subject=subject)
     return list(rows.select_related("deployment").order_by("block_number", "log_index"))
+
+
+def deposited_voucher(event: ChainEvent) -> VoucherRow | None:
+    """Return the voucher for which a transaction of ours made a `Deposited`. A transaction that reverts makes none."""
+    intent = Intent.objects.filter(kind="market.deposit", transactions__hash=event.tx).first()
+    return None if intent is None else VoucherRow.objects.filter(pk=intent.payload["voucher"]).first()
 
 
 def custodial_order(event: ChainEvent) -> Order | None:
@@ -88,7 +97,7 @@ def _purchased(event: ChainEvent, number: int, events: list[ChainEvent]) -> dict
     order = custodial_order(event)
     holder = signing_of(args["licensee"]) if order is None else None
     account: Account | None = order.account if order is not None else holder[0] if holder is not None else None
-    uses, commercial = uses_of_mask(event.number("uses"))
+    uses, commercial = known_uses(event.number("uses"))
     price, end = event.number("price"), event.number("end")
     document = str(args["document"]).removeprefix("0x")
     return {

@@ -13,17 +13,18 @@ from django.db.models import Q
 from marketplace import journal, market_calls
 from marketplace.actions.licenses import want_grants
 from marketplace.actions.offers import end_offer
+from marketplace.actions.vouchers import deposit_mined
 from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.document import write_time
 from marketplace.core.license import Certificate, Network
-from marketplace.core.offer import ground_bit, use_words, uses_of_mask
-from marketplace.core.terms import Ground, Use
+from marketplace.core.offer import ground_word, known_uses, use_words
+from marketplace.core.terms import Use
 from marketplace.models import LicenseRow, Listing, OfferRow, Order, VoucherRow
-from marketplace.projections.events import custodial_order, fold_license
+from marketplace.projections.events import custodial_order, deposited_voucher, fold_license
 from marketplace.projections.payouts import record_accepted, record_paid, record_pushed, record_skipped
 from marketplace.queries.addresses import signing_of
 from provenance.core.digest import Sha256
-from provenance.models import ChainEvent, Document, Intent, PackageRecord, VersionRecord
+from provenance.models import ChainEvent, Document, PackageRecord, VersionRecord
 from provenance.projections import ZERO_ADDRESS
 
 PAID_FROM_DEPOSIT = 3
@@ -46,7 +47,7 @@ def _purchased(event: ChainEvent) -> None:
     if row.order_id is not None:
         under_way = (Order.State.PLACED, Order.State.PAYING, Order.State.MINED)
         Order.objects.filter(pk=row.order_id, state__in=under_way).update(state=Order.State.FINAL, changed=now)
-    uses, commercial = uses_of_mask(event.number("uses"))
+    uses, commercial = known_uses(event.number("uses"))
     market_calls.state_event(
         type="license.purchased",
         subject=row.pk,
@@ -133,12 +134,11 @@ def _refunded(event: ChainEvent) -> None:
 
 
 def _revoked(event: ChainEvent) -> None:
-    ground = next(each for each in Ground if ground_bit(each) == event.number("ground"))
     market_calls.state_event(
         type="license.revoked",
         subject=event.deployment.license_caip(event.number("license")),
         event=event,
-        body={"ground": ground.value, "effective": write_time(event.block_time)},
+        body={"ground": ground_word(event.number("ground")), "effective": write_time(event.block_time)},
     )
 
 
@@ -153,7 +153,11 @@ def _charged(event: ChainEvent) -> None:
 
 
 def _deposited(event: ChainEvent) -> None:
+    if journal.is_booked(f"{event.name}:{event.fact}"):
+        return  # told again: whom it was for is decided once
     voucher = _deposited_for(event)
+    if voucher is not None:
+        deposit_mined(voucher, now=market_calls.event_time(event))
     source = journal.OUTSIDE
     if voucher is not None:
         order = LicenseRow.objects.select_related("order").get(pk=voucher.license).order
@@ -164,8 +168,12 @@ def _deposited(event: ChainEvent) -> None:
 def _deposited_for(event: ChainEvent) -> VoucherRow | None:
     if event.args["from"] != market_calls.known_address(market_calls.TREASURY):
         return None
-    intent = Intent.objects.filter(kind="market.deposit", tx=event.tx).first()
-    return None if intent is None else VoucherRow.objects.filter(pk=intent.payload["voucher"]).first()
+    voucher = deposited_voucher(event)
+    if voucher is not None:
+        return voucher
+    # Somebody sent an authorization of ours before us. The event does not say which one; its amount does.
+    waiting = VoucherRow.objects.filter(state=VoucherRow.State.DEPOSITING, deposit=event.number("amount"))
+    return waiting.order_by("created").first()
 
 
 def _withdrawn(event: ChainEvent) -> None:

@@ -9,11 +9,11 @@ from marketplace import alarms
 from marketplace.actions.custody import finish_handover
 from marketplace.actions.money import fail_top_up, fail_withdrawal, finish_top_up, finish_withdrawal
 from marketplace.actions.orders import fail_order
-from marketplace.actions.vouchers import deposit_mined, fail_voucher
+from marketplace.actions.outcomes import OVER, cause_of, was_seen
+from marketplace.actions.vouchers import fail_voucher
 from marketplace.models import LicenseRow, Order, PayoutRow, SettlementRow, VoucherRow
 from provenance.models import Intent, IntentState
 
-_OVER = (IntentState.FAILED, IntentState.EXPIRED)
 _SENT = (IntentState.SIGNED, IntentState.BROADCAST)
 
 
@@ -42,9 +42,9 @@ def _purchase(intent: Intent) -> None:
     order = UUID(intent.payload["order"])
     if intent.state in _SENT:
         Order.objects.filter(pk=order, state=Order.State.PLACED).update(state=Order.State.PAYING, changed=_now(intent))
-    elif intent.state in _OVER and not LicenseRow.objects.filter(order=order).exists():
+    elif _never_happens(intent) and not LicenseRow.objects.filter(order=order).exists():
         # A license that exists answers for its order: the contract refused the second of two equal purchases.
-        fail_order(order=order, cause=_cause(intent), now=_now(intent))
+        fail_order(order=order, cause=cause_of(intent), now=_now(intent))
 
 
 def _voucher(intent: Intent) -> None:
@@ -52,56 +52,55 @@ def _voucher(intent: Intent) -> None:
     if voucher is None:
         return
     is_deposit = intent.kind == "market.deposit"
-    if intent.state == IntentState.MINED and is_deposit:
-        deposit_mined(voucher, now=_now(intent))
-    elif intent.state in _OVER:
-        fail_voucher(voucher, deposited=not is_deposit, cause=_cause(intent), now=_now(intent))
+    if _never_happens(intent) or (intent.state in OVER and not is_deposit):
+        fail_voucher(voucher, deposited=not is_deposit, cause=cause_of(intent), now=_now(intent))
 
 
 def _top_up(intent: Intent) -> None:
     number = UUID(intent.payload["top_up"])
     if intent.state == IntentState.FINAL:
         finish_top_up(top_up=number, now=_now(intent))
-    elif intent.state in _OVER:
-        fail_top_up(top_up=number, cause=_cause(intent), now=_now(intent))
+    elif intent.state in OVER:
+        fail_top_up(top_up=number, cause=cause_of(intent), now=_now(intent))
 
 
 def _withdrawal(intent: Intent) -> None:
     number = UUID(intent.payload["withdrawal"])
     if intent.state == IntentState.FINAL:
         finish_withdrawal(withdrawal=number, now=_now(intent))
-    elif intent.state in _OVER:
-        fail_withdrawal(withdrawal=number, cause=_cause(intent), now=_now(intent))
+    elif _never_happens(intent):
+        fail_withdrawal(withdrawal=number, cause=cause_of(intent), now=_now(intent))
 
 
 def _handover(intent: Intent) -> None:
     if intent.state == IntentState.FINAL:
         finish_handover(intent_key=intent.key)
-    elif intent.state in _OVER:
-        finish_handover(intent_key=intent.key, failed=_cause(intent))
+    elif intent.state in OVER:
+        finish_handover(intent_key=intent.key, failed=cause_of(intent))
 
 
 def _push(intent: Intent) -> None:
-    if intent.state in _OVER:
+    if intent.state in OVER:
         PayoutRow.objects.filter(intent_key=intent.key, state=PayoutRow.State.PUSHING).update(
-            state=PayoutRow.State.CLAIMABLE, cause=_cause(intent)[:500], changed=_now(intent)
+            state=PayoutRow.State.CLAIMABLE, cause=cause_of(intent)[:500], changed=_now(intent)
         )
 
 
 def _settlement(intent: Intent) -> None:
-    if intent.state not in _OVER:
+    if intent.state not in OVER:
         return
     row = SettlementRow.objects.filter(pk=intent.payload["settlement"]).first()
     # A root that was vetoed, or accepted by somebody else, needs no transaction of ours any more.
     if row is not None and row.state in {SettlementRow.State.PINNED, SettlementRow.State.PROPOSED}:
         alarms.raise_alarm(
             code="settlement.stuck", subject=str(row), now=_now(intent),
-            message=f"{intent.kind} did not take place: {_cause(intent)}",
+            message=f"{intent.kind} did not take place: {cause_of(intent)}",
         )  # fmt: skip
 
 
-def _cause(intent: Intent) -> str:
-    return intent.cause or f"The transaction is {intent.state}."
+def _never_happens(intent: Intent) -> bool:
+    """Say whether a payment is over for good. One whose authorization may have been seen is decided by the chain."""
+    return intent.state in OVER and not was_seen(intent)
 
 
 def _now(intent: Intent) -> datetime:

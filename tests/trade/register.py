@@ -15,6 +15,7 @@ from marketplace.actions.listings import list_published
 from marketplace.actions.money import advance_withdrawals, draw_faucet
 from marketplace.actions.offers import advance_offers
 from marketplace.actions.orders import place_order
+from marketplace.actions.outcomes import resolve_outcomes
 from marketplace.actions.quotes import advance_quotes
 from marketplace.actions.vouchers import advance_vouchers
 from marketplace.core.terms import Terms, Use
@@ -80,7 +81,8 @@ class Register:
         # The copies of documents are the content half's business: here they are pinned as soon as they are wanted.
         PinRow.objects.exclude(state=PinState.PINNED).update(state=PinState.PINNED)
         moved = advance_quotes(now=now) + advance_offers(now=now) + advance_vouchers(now=now)
-        return moved + advance_contributors(now=now) + advance_withdrawals(now=now) + self.settle()
+        moved += advance_contributors(now=now) + advance_withdrawals(now=now) + resolve_outcomes(now=now)
+        return moved + self.settle()
 
     def settle(self) -> int:
         return advance_settlements(now=self.now) + push_due(now=self.now)
