@@ -26,6 +26,7 @@ from django.db.models import F, Q, Sum
 
 from marketplace.core.journal import JournalRefusal, Pot
 from marketplace.core.journal import Transfer as CoreTransfer
+from marketplace.core.money import MoneyRefusal
 from marketplace.models import JournalAccount, Transfer
 
 UNSETTLED = "market/unsettled"
@@ -81,6 +82,15 @@ def move(*, source: str, target: str, token: str, amount: int, effect: str, now:
             raise
         return False
     return True
+
+
+def bookable(units: int) -> int:
+    """Return an amount if the journal can book it: it keeps signed 64 bits. Raises MoneyRefusal."""
+    if units > AMOUNT_LIMIT:
+        raise MoneyRefusal(
+            "amount.too_large", "The amount is more than the journal can book.", limit=AMOUNT_LIMIT, actual=str(units)
+        )
+    return units
 
 
 def is_booked(effect: str) -> bool:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
 
-from marketplace import market_calls
-from marketplace.actions.offers import OfferRefusal, create_offer
+from marketplace import limits, market_calls
+from marketplace.actions.offers import OFFERS_PER_DAY, OfferRefusal, create_offer, dataset_record
 from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.money import check_units
+from marketplace.core.offer import check_derive_share
 from marketplace.core.terms import Terms
 from marketplace.models import Account, Listing, OfferRow, Quote
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.catalog import current_fee_bps, fee_part, listing_of, own_listing
 from marketplace.queries.deployments import deployment_of
+from provenance.core.refusal import Refusal
+
+log = logging.getLogger(__name__)
 
 QUOTE_HOURS = 24
 PRIVATE_DAYS = 14
@@ -69,7 +74,10 @@ def make_private_offer(
     if account is None:
         raise AccessRefusal("account.not_found", "There is no such account.", actual=buyer[:80])
     check_units(price)
-    deployment = deployment_of(AssetName.parse(dataset, AssetKind.DATASET))
+    name = AssetName.parse(dataset, AssetKind.DATASET)
+    deployment = deployment_of(name)
+    check_derive_share(terms, dataset_record(name, deployment).derive_bps)
+    limits.take(f"private-offers:{by.account.pk}", limit=OFFERS_PER_DAY, seconds=86_400, now=now)
     quote = Quote(
         account=account,
         listing=listing,
@@ -91,10 +99,19 @@ def advance_quotes(*, now: datetime, limit: int = 200) -> int:
     for quote in Quote.objects.filter(state=Quote.State.WANTED, offer=None, expires__gt=now)[:limit]:
         address = market_calls.want_address(market_calls.licensee_path(quote.id), now=now)
         if address is not None:
-            moved += _make_offer(quote, address, now)
+            moved += _try_offer(quote, address, now)
     waiting = (Quote.State.WANTED, Quote.State.READY)
     moved += Quote.objects.filter(state__in=waiting, expires__lte=now).update(state=Quote.State.EXPIRED)
     return moved
+
+
+def _try_offer(quote: Quote, address: str, now: datetime) -> int:
+    try:
+        return _make_offer(quote, address, now)
+    except Refusal as refusal:
+        # What was fine when it was asked for is not any more. It ends here, so that the quotes of others go on.
+        log.warning("%s ends without an offer: %s", quote, refusal)
+        return Quote.objects.filter(pk=quote.pk, state=Quote.State.WANTED).update(state=Quote.State.EXPIRED)
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from django.db.models import F, QuerySet, Sum
 
 from marketplace import journal, market_calls
 from marketplace.core.journal import JournalRefusal
+from marketplace.core.terms import Rate
 from marketplace.core.voucher import Owed, UsageRefusal, reports_root
 from marketplace.models import LicenseRow, VoucherRow
 from marketplace.queries.actors import Act, Actor
@@ -31,6 +33,8 @@ from marketplace.queries.metering import (
 )
 from marketplace.queries.orders import own_license
 from provenance.models import SignatureRequest
+
+log = logging.getLogger(__name__)
 
 State = VoucherRow.State
 OPEN = (State.UNFUNDED, State.WANTED, State.SIGNED)
@@ -96,16 +100,24 @@ def retry_voucher(*, by: Actor, license_id: str, sequence: int, now: datetime) -
 def advance_vouchers(*, now: datetime, limit: int = 200) -> int:
     """Take every voucher one step further if it is due: fund, take the signature, deposit, charge. Return how many."""
     moved = 0
-    for voucher in VoucherRow.objects.filter(state__in=OPEN).order_by("license", "sequence")[:limit]:
+    for voucher in VoucherRow.objects.filter(state__in=OPEN).order_by("changed", "sequence")[:limit]:
         with transaction.atomic():
-            match voucher.state:
-                case State.UNFUNDED:
-                    moved += _fund(voucher, now)
-                case State.WANTED:
-                    moved += _take_signature(voucher, now)
-                case _:
-                    moved += _start_charging(voucher, now)
+            step = _advance(voucher, now)
+            if not step:
+                # Those that have to wait go to the end of the line: however many, they never hold up the others.
+                VoucherRow.objects.filter(pk=voucher.pk).update(changed=now)
+            moved += step
     return moved
+
+
+def _advance(voucher: VoucherRow, now: datetime) -> int:
+    match voucher.state:
+        case State.UNFUNDED:
+            return _fund(voucher, now)
+        case State.WANTED:
+            return _take_signature(voucher, now)
+        case _:
+            return _start_charging(voucher, now)
 
 
 def charge_minimums(*, now: datetime) -> int:
@@ -116,16 +128,24 @@ def charge_minimums(*, now: datetime) -> int:
         terms = terms_by_digest(license_row.terms)
         if terms is None or terms.rate is None or not terms.rate.minimum:
             continue
-        with transaction.atomic():
-            LicenseRow.objects.select_for_update().get(pk=license_row.pk)
-            reports = reported(license_row.pk)
-            owed = owed_for(license_row, terms.rate, reports, now=now)
-            last = last_voucher(license_row.pk)
-            if owed.amount > (last.cumulative_amount if last else 0):
-                root = reports_root([report.digest for report in reports]).hex()
-                make_voucher(license_row, owed, root, now=now)
-                made += 1
+        try:
+            made += _charge_minimum(license_row, terms.rate, now)
+        except UsageRefusal as refusal:
+            # Terms of some owner that lead beyond 64 bits: the minimums of others go on.
+            log.warning("%s owes no minimum: %s", license_row, refusal)
     return made
+
+
+@transaction.atomic
+def _charge_minimum(row: LicenseRow, rate: Rate, now: datetime) -> int:
+    LicenseRow.objects.select_for_update().get(pk=row.pk)
+    reports = reported(row.pk)
+    owed = owed_for(row, rate, reports, now=now)
+    last = last_voucher(row.pk)
+    if owed.amount <= (last.cumulative_amount if last else 0):
+        return 0
+    make_voucher(row, owed, reports_root([report.digest for report in reports]).hex(), now=now)
+    return 1
 
 
 def deposit_mined(voucher: VoucherRow, *, now: datetime) -> None:

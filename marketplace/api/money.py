@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from marketplace.core.money import Amount, MoneyRefusal, Token, read_units
-from marketplace.journal import AMOUNT_LIMIT
+from marketplace.journal import bookable
 from marketplace.queries.deployments import payment_token, token_by_caip
 
 Units = Annotated[
@@ -50,12 +50,7 @@ def price_units(price: Price, token: Token | None = None) -> int:
     quoted = token or payment_token()
     if not isinstance(price, str) and price.token not in {None, quoted.caip}:
         raise MoneyRefusal("amount.token", "Prices here are in another token.", limit=quoted.caip, actual=price.token)
-    units = Amount.parse(price, quoted).units if isinstance(price, str) else read_units(price.amount)
-    if units > AMOUNT_LIMIT:
-        raise MoneyRefusal(
-            "amount.too_large", "The price is more than the journal can book.", limit=AMOUNT_LIMIT, actual=str(units)
-        )
-    return units
+    return bookable(Amount.parse(price, quoted).units if isinstance(price, str) else read_units(price.amount))
 
 
 def _written(units: int, token: str) -> str:

@@ -11,6 +11,7 @@ from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.offer import market_domain
 from marketplace.core.terms import Rate, Terms
 from marketplace.core.voucher import EpochUse, Owed, UsageRefusal, UsageReport, Voucher, in_force, next_owed
+from marketplace.journal import AMOUNT_LIMIT
 from marketplace.models import LicenseRow, VoucherRow
 from marketplace.models import UsageReport as ReportRow
 from marketplace.queries.deployments import deployment_of
@@ -44,13 +45,23 @@ def last_voucher(license_id: str) -> VoucherRow | None:
 
 
 def owed_for(row: LicenseRow, rate: Rate | None, reports: Sequence[UsageReport], *, now: datetime) -> Owed:
-    """Return the cumulative units and amount that the reports lead to; without a rate, units only."""
+    """Return the cumulative units and amount that the reports lead to; without a rate, units only.
+
+    Raises UsageRefusal for what the journal, which keeps signed 64 bits, cannot hold.
+    """
     counting = in_force(reports)
     if rate is None:
-        return Owed(sum(report.quantity for report in counting), 0)
-    last = last_voucher(row.pk)
-    before = Owed() if last is None else Owed(last.cumulative_units, last.cumulative_amount)
-    return next_owed(before, rate, epochs_of(row, rate, counting, now=now))
+        owed = Owed(sum(report.quantity for report in counting), 0)
+    else:
+        last = last_voucher(row.pk)
+        before = Owed() if last is None else Owed(last.cumulative_units, last.cumulative_amount)
+        owed = next_owed(before, rate, epochs_of(row, rate, counting, now=now))
+    if max(owed.units, owed.amount) > AMOUNT_LIMIT:
+        raise UsageRefusal(
+            "usage.overflow", "The license's use is more than the journal can book.", limit=str(AMOUNT_LIMIT),
+            actual=str(max(owed.units, owed.amount)), todo="Report less at a time, or correct an earlier report.",
+        )  # fmt: skip
+    return owed
 
 
 def epochs_of(row: LicenseRow, rate: Rate, reports: Iterable[UsageReport], *, now: datetime) -> list[EpochUse]:

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from marketplace.core.money import Amount, MoneyRefusal
+from marketplace.journal import bookable
 from marketplace.queries.deployments import payment_token
 
 
@@ -24,7 +25,7 @@ class AmountField(forms.CharField):
         if not text:
             return None
         try:
-            return Amount.parse(text, payment_token()).units
+            return bookable(Amount.parse(text, payment_token()).units)
         except MoneyRefusal as refusal:
             raise forms.ValidationError(str(refusal)) from refusal
 
