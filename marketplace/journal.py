@@ -94,8 +94,8 @@ def bookable(units: int) -> int:
 
 
 def is_booked(effect: str) -> bool:
-    """Return whether an effect has been booked."""
-    return Transfer.objects.filter(effect=effect).exists()
+    """Return whether an effect, or a part of it (`{effect}:…`), has been booked."""
+    return Transfer.objects.filter(Q(effect=effect) | Q(effect__startswith=f"{effect}:")).exists()
 
 
 def balance_of(account: UUID, token: str) -> Balance:

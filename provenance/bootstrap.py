@@ -50,6 +50,14 @@ def chain(deployment: Deployment) -> EvmChain:
     return _chain(settings.CADASTRE_RPC_URL, deployment.chain_id, tuple(sorted(addresses.items())))
 
 
+def token_entry(chain_id: int, address: str) -> dict[str, object]:
+    """Return how a deployment names a token: its address, and symbol and decimals as the contract says."""
+    # The interface of TestUSD is that of every token with EIP-2612 or EIP-3009.
+    contract = _chain(settings.CADASTRE_RPC_URL, chain_id, (("TestUSD", address),))
+    symbol, decimals = contract.read("TestUSD", "symbol"), contract.read("TestUSD", "decimals")
+    return {"name": "TestUSD", "address": address, "symbol": symbol, "decimals": decimals}
+
+
 def keyring() -> KeyRing:
     """Return the key ring. Only the signer has the passphrase; every other process is refused."""
     if not settings.CADASTRE_KEY_PASSPHRASE:

@@ -51,16 +51,19 @@ class Followed:
     halted: str = ""
 
 
-def follow(deployment: Deployment, chain: Chain, now: dt.datetime, *, rounds: int = ROUNDS) -> Followed:
+def follow(
+    deployment: Deployment, chain: Chain, now: dt.datetime, *, rounds: int = ROUNDS, finalizing: bool = True
+) -> Followed:
     """Bring the rows of a deployment up to the chain's head. Safe twice and twice at once.
 
     A halted deployment stays where it is. A node that does not answer ends the call; the next one goes on.
+    Without `finalizing` nothing becomes final, for whoever has to fetch what final events are explained by first.
     """
     done = Followed()
     try:
         for _ in range(rounds):
             before = done
-            done = _round(deployment, chain, now, done, confirmed=False)
+            done = _round(deployment, chain, now, done, confirmed=False, finalizing=finalizing)
             if done == before or done.halted:
                 break
     except _LostRaceError:
@@ -113,7 +116,9 @@ def position_of(deployment: Deployment) -> core.Position:
     return core.Position(deployment.first_block, base if applied is None else applied, max(deployment.finalized, base))
 
 
-def _round(deployment: Deployment, chain: Chain, now: dt.datetime, done: Followed, *, confirmed: bool) -> Followed:
+def _round(
+    deployment: Deployment, chain: Chain, now: dt.datetime, done: Followed, *, confirmed: bool, finalizing: bool = True
+) -> Followed:
     deployment.refresh_from_db()
     if deployment.halted and not confirmed:
         return replace(done, halted=deployment.halted)
@@ -137,6 +142,8 @@ def _round(deployment: Deployment, chain: Chain, now: dt.datetime, done: Followe
                 done = replace(done, applied=done.applied + applied)
                 if applied <= step.last - step.first:
                     return done  # the chain moved while it was read; plan anew
+            case core.Finalize() if not finalizing:
+                continue
             case core.Finalize():
                 done = replace(done, finalized=done.finalized + _finalize(deployment, step.number))
             case core.Halt():

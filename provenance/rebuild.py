@@ -1,23 +1,26 @@
 """Everything that is true, again from chain and IPFS alone: what a stranger does, and an operator after a loss.
 
-1. Chain: drop events, blocks and projections of a deployment, tell trade, and follow from its first block.
-2. Documents: fetch manifests, packages and splits by the digests in the events; a digest is its CID.
-3. Log: from the newest anchor whose snapshot can be fetched, fetch its bundles, check them against the anchored root,
+1. Chain: drop events, blocks and projections of a deployment, tell trade, and read it again from its first block.
+2. Log: from the newest anchor whose snapshot can be fetched, fetch its bundles, check them against the anchored root,
    and insert the entries. A log that has entries already goes on with those of its own published files.
+3. Documents: fetch manifests, lists of files, packages and splits by the digests in the events, and what trade names;
+   a digest is its CID.
+4. Only then events become final, because what follows from them (certificates, payouts) needs the documents.
+
+`marketplace.rebuilding` does all of it in order, and trade's part.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
-from provenance import follower, hooks
+from provenance import bootstrap, follower, hooks
 from provenance.core.canonical import CanonicalRefusal, parse_canonical
 from provenance.core.checkpoint import VerifierKey, open_checkpoint
 from provenance.core.cid import Cid
@@ -51,18 +54,19 @@ class RebuildRefusal(Refusal):
     """What chain and store hold does not fit together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What was rebuilt; `missing` counts documents that no store has."""
-
-    blocks: int
-    events: int
-    documents: int
-    missing: int
+NamedDocuments = Callable[[Deployment], Iterable[str]]
+"""Names digests of public documents; asked again after each fetch, because documents name further ones."""
 
 
 def rebuild_chain(deployment: Deployment, chain: Chain, now: dt.datetime) -> int:
     """Drop what was read from the chain and read it again; return the number of blocks applied."""
+    applied = reread_chain(deployment, chain, now)
+    finish_chain(deployment, chain, now)
+    return applied
+
+
+def reread_chain(deployment: Deployment, chain: Chain, now: dt.datetime) -> int:
+    """Drop what was read from the chain and read it again with nothing final yet; return the blocks applied."""
     with transaction.atomic():
         events = ChainEvent.objects.filter(deployment=deployment)
         subjects = sorted(set(events.values_list("subject", flat=True)))
@@ -74,29 +78,46 @@ def rebuild_chain(deployment: Deployment, chain: Chain, now: dt.datetime) -> int
             hooks.tell_rewind(deployment, subjects)
         Deployment.objects.filter(pk=deployment.pk).update(finalized=deployment.first_block - 1, halted="")
     applied = 0
+    while done := follower.follow(deployment, chain, now, finalizing=False).applied:
+        applied += done
+    return applied
+
+
+def finish_chain(deployment: Deployment, chain: Chain, now: dt.datetime) -> None:
+    """Go on to the chain's head and make final what is final there."""
     while True:
         done = follower.follow(deployment, chain, now)
-        applied += done.applied
         if not done.applied and not done.finalized:
-            return applied
+            return
 
 
-def rebuild_documents(deployment: Deployment, stores: Iterable[ContentStore]) -> tuple[int, int]:
-    """Fetch every public document that the registry names; return how many are here now, and how many nowhere."""
+def rebuild_tokens(deployment: Deployment) -> None:
+    """Name the tokens that the market takes where the database does not, in the order in which it came to take them."""
+    known = {str(entry["address"]): entry for entry in deployment.tokens}
+    allowed = ChainEvent.objects.filter(deployment=deployment, name="TokenAllowed").order_by(
+        "block_number", "log_index"
+    )
+    for event in allowed:
+        address = event.args["token"]
+        if address not in known:
+            known[address] = bootstrap.token_entry(deployment.chain_id, address)
+    deployment.tokens = list(known.values())
+    Deployment.objects.filter(pk=deployment.pk).update(tokens=deployment.tokens)
+
+
+def rebuild_documents(
+    deployment: Deployment, stores: Iterable[ContentStore], *, named: NamedDocuments | None = None
+) -> tuple[int, int]:
+    """Fetch every public document that the registry or `named` names; return how many are here now, how many nowhere.
+
+    Nowhere are documents that were never public, such as offers to one buyer, and those that were erased.
+    """
     sources = tuple(stores)
-    found = missing = 0
-    for digest in sorted(set(_digests(deployment))):
-        if Document.objects.filter(sha256=digest).exists():
-            found += 1
-            continue
-        data = _fetched(Cid.of_digest(Sha256.from_hex(digest)), sources)
-        schema = _schema(data) if data is not None else None
-        if data is None or schema is None:
-            missing += 1
-            continue
-        Document.create_from_bytes(data, schema=schema)
-        found += 1
-    return found, missing
+    here, nowhere = set[str](), set[str]()
+    while fresh := {*_digests(deployment), *(named(deployment) if named else ())} - here - nowhere:
+        for digest in sorted(fresh):
+            (here if _obtained(digest, sources) else nowhere).add(digest)
+    return len(here), len(nowhere)
 
 
 def rebuild_log(
@@ -234,10 +255,37 @@ def _row(index: int, envelope: bytes, service_key: bytes, now: dt.datetime) -> L
 
 
 def _digests(deployment: Deployment) -> Iterator[str]:
-    yield from VersionRecord.objects.filter(deployment=deployment).values_list("manifest", flat=True)
+    manifests = list(VersionRecord.objects.filter(deployment=deployment).values_list("manifest", flat=True))
+    yield from manifests
+    for row in Document.objects.filter(sha256__in=manifests):
+        yield from _file_lists(row.content)
     yield from PackageRecord.objects.filter(deployment=deployment).values_list("digest", flat=True)
-    splits = DatasetRecord.objects.filter(deployment=deployment).exclude(splits="")
-    yield from splits.values_list("splits", flat=True)
+    # Those of earlier days, too: settlements were computed by the splits of their day.
+    for event in ChainEvent.objects.filter(deployment=deployment, name__in=("DatasetRegistered", "SplitsSet")):
+        if digest := event.digest("splits"):
+            yield digest
+
+
+def _file_lists(manifest: bytes) -> Iterator[str]:
+    found = parse_canonical(manifest)
+    lists = found.get("file_lists") if isinstance(found, dict) else None
+    for digest in lists if isinstance(lists, list) else ():
+        yield str(digest)
+
+
+def _obtained(digest: str, sources: tuple[ContentStore, ...]) -> bool:
+    if Document.objects.filter(sha256=digest).exists():
+        return True
+    try:
+        cid = Cid.of_digest(Sha256.from_hex(digest))
+    except Refusal:
+        return False
+    data = _fetched(cid, sources)
+    schema = _schema(data) if data is not None else None
+    if data is None or schema is None:
+        return False
+    Document.create_from_bytes(data, schema=schema)
+    return True
 
 
 def _schema(data: bytes) -> str | None:

@@ -15,7 +15,7 @@ from marketplace.actions.offers import OfferRefusal, create_offer, dataset_recor
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import check_bps
 from marketplace.core.terms import Terms
-from marketplace.models import Draft, Listing, OfferRow, SlugRedirect
+from marketplace.models import Account, Draft, Listing, OfferRow, SlugRedirect
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import offer_terms, own_listing
@@ -194,10 +194,9 @@ def change_derive_share(*, by: Actor, dataset: str, derive_bps: int, now: dateti
 
 def _put_up(draft: Draft, facts: Submission, now: datetime) -> Listing:
     existing = Listing.objects.filter(pk=facts.dataset).first()
-    slug = existing.slug if existing is not None else _free_slug(draft, facts)
+    slug = existing.slug if existing is not None else free_slug(draft.account, draft.slug or facts.title)
     terms = draft_terms(draft)
     uses = [] if terms is None else sorted(use.value for use in terms.uses)
-    words = f"{facts.title} {facts.creator} {slug} {draft.account.slug} {facts.description}".lower()
     values = {
         "draft": draft,
         "title": facts.title,
@@ -211,7 +210,7 @@ def _put_up(draft: Draft, facts: Submission, now: datetime) -> Listing:
         "bytes": int(facts.totals.get("bytes", 0)),
         "records": int(facts.totals.get("records", 0)),
         "version": facts.version,
-        "search_text": words,
+        "search_text": search_text(facts.title, facts.creator, slug, draft.account.slug, facts.description),
         "search_uses": search_uses(uses, facts.languages),
         "changed": now,
     }
@@ -222,10 +221,16 @@ def _put_up(draft: Draft, facts: Submission, now: datetime) -> Listing:
     return Listing.objects.create(dataset=facts.dataset, account=draft.account, slug=slug, created=now, **values)
 
 
-def _free_slug(draft: Draft, facts: Submission) -> str:
-    plain = draft.slug or re.sub(r"[^a-z0-9]+", "-", facts.title.lower()).strip("-")[:60].strip("-") or "dataset"
-    taken = Listing.objects.filter(account=draft.account, slug=plain).exists()
-    return f"{plain}-{secrets.token_hex(3)}" if taken else plain
+def free_slug(account: Account, wanted: str) -> str:
+    """Return a name in addresses made from a title or a wished name, which no dataset of the account has."""
+    plain = wanted if _SLUG.fullmatch(wanted) else re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[:60].strip("-")
+    taken = Listing.objects.filter(account=account, slug=plain or "dataset").exists()
+    return f"{plain or 'dataset'}-{secrets.token_hex(3)}" if taken else plain or "dataset"
+
+
+def search_text(*parts: str) -> str:
+    """Return what the search box looks into: title, creator, names and description in lower case."""
+    return " ".join(parts).lower()
 
 
 def _enroll_owner(listing: Listing, now: datetime) -> None:

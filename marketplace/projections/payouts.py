@@ -61,6 +61,8 @@ def record_pushed(event: ChainEvent) -> None:
     The event carries the sum only; the leaves are those of the settlement that we know. Of a stranger's settlement
     the sum is booked, and its payouts stay unnamed here until somebody gives us its documents.
     """
+    if journal.is_booked(f"payout:{event.fact}"):
+        return  # a chain that is read again tells it again, when the leaves are paid and explain nothing any more
     token, epoch, total = _token(event), event.number("epoch"), event.number("total")
     first, count = event.number("first"), event.number("count")
     row = SettlementRow.objects.filter(token=token, epoch=epoch).first()

@@ -29,6 +29,7 @@ from marketplace.queries.deployments import deployment_of
 from marketplace.queries.settlements import SettlingRefusal, document_digests
 from marketplace.settling.facts import accepted_settlements, gather_facts
 from provenance import bootstrap
+from provenance.core.digest import Sha256
 from provenance.models import Block, ChainEvent, Deployment
 from provenance.ports import Chain
 
@@ -148,48 +149,59 @@ def _enroll_missing(deployment: Deployment, facts: Facts, register: Register, ea
 
 
 def _write(token: str, settlement: Settlement, documents: Documents, root: bytes, now: datetime) -> SettlementRow:
-    totals = settlement.totals
     try:
         with transaction.atomic():
-            row = SettlementRow.objects.create(
-                token=token,
-                epoch=settlement.epoch,
-                from_block=settlement.start.block,
-                to_block=settlement.end.block,
-                to_block_hash=settlement.end.hash,
-                ended_at=datetime.fromtimestamp(settlement.end.time, tz=UTC),
-                root="0x" + root.hex(),
-                digest=documents.digest.hex,
-                revenue=totals.revenue,
-                fees=totals.fees,
-                allocated=totals.allocated,
-                cumulative=totals.cumulative,
-                payees=len(settlement.balances),
-                created=now,
-                changed=now,
-            )
-            PayoutRow.objects.bulk_create(
-                (
-                    PayoutRow(
-                        settlement=row,
-                        leaf=leaf,
-                        payee=line.payee,
-                        address=AccountName.parse(line.account).address,
-                        amount=line.amount,
-                        cumulative=line.cumulative,
-                        changed=now,
-                    )
-                    for leaf, line in enumerate(settlement.balances)
-                ),
-                batch_size=1000,
-            )
+            row = record_settlement(token, settlement, root=root, digest=documents.digest, now=now)
             for shard in documents.shards:
                 market_calls.publish_document(shard, schema="cadastre.settlement-shard/1", now=now)
             market_calls.publish_document(documents.index, schema="cadastre.settlement/1", now=now)
     except IntegrityError:
         # Another worker closed the same epoch; equal facts give equal bytes, and its row stands.
         return SettlementRow.objects.get(token=token, epoch=settlement.epoch)
-    log.info("settlement %s of %s: %s base units to %d payees", row.epoch, token, totals.revenue, row.payees)
+    log.info("settlement %s of %s: %s base units to %d payees", row.epoch, token, row.revenue, row.payees)
+    return row
+
+
+def record_settlement(
+    token: str, settlement: Settlement, *, root: bytes, digest: Sha256, now: datetime
+) -> SettlementRow:
+    """Write the row of a settlement and a payout per leaf; call it in a transaction. Raises IntegrityError when twice.
+
+    `root` is its payout tree's, `digest` that of its index document.
+    """
+    totals = settlement.totals
+    row = SettlementRow.objects.create(
+        token=token,
+        epoch=settlement.epoch,
+        from_block=settlement.start.block,
+        to_block=settlement.end.block,
+        to_block_hash=settlement.end.hash,
+        ended_at=datetime.fromtimestamp(settlement.end.time, tz=UTC),
+        root="0x" + root.hex(),
+        digest=digest.hex,
+        revenue=totals.revenue,
+        fees=totals.fees,
+        allocated=totals.allocated,
+        cumulative=totals.cumulative,
+        payees=len(settlement.balances),
+        created=now,
+        changed=now,
+    )
+    PayoutRow.objects.bulk_create(
+        (
+            PayoutRow(
+                settlement=row,
+                leaf=leaf,
+                payee=line.payee,
+                address=AccountName.parse(line.account).address,
+                amount=line.amount,
+                cumulative=line.cumulative,
+                changed=now,
+            )
+            for leaf, line in enumerate(settlement.balances)
+        ),
+        batch_size=1000,
+    )
     return row
 
 

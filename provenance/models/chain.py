@@ -128,6 +128,11 @@ class ChainEvent(models.Model):
         """Return an argument that the ABI declares as an integer."""
         return int(self.args[name])
 
+    def digest(self, name: str) -> str:
+        """Return an argument that the ABI declares as bytes32 as 64 hex digits; zero, which stands for none, as ""."""
+        text = str(self.args[name]).removeprefix("0x")
+        return text if int(text, 16) else ""
+
 
 class DatasetRecord(models.Model):
     """A registered dataset as the registry holds it: the fold over its events."""

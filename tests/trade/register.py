@@ -26,6 +26,8 @@ from marketplace.settling.closing import advance_settlements
 from marketplace.settling.paying import push_due
 from provenance import outbox
 from provenance.adapters.keystore import SeedKeyRing
+from provenance.core.caip import Account, Asset, AssetKind
+from provenance.core.manifest import Manifest, Visibility, make_manifest
 from provenance.follower import follow
 from provenance.models import (
     ContentKey,
@@ -41,6 +43,7 @@ from provenance.models import (
 )
 from provenance.tasks import sign_once
 from tests.chain.conftest import RING, World
+from tests.provenance_core.manifests import description, some_records
 
 RECIPIENT = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 ROUNDS = 40
@@ -114,13 +117,20 @@ class Register:
         title: str = "Photographs of Delft",
         splits: str | None = None,
         draft: Draft | None = None,
+        with_manifest: bool = False,
     ) -> Listing:
-        """Register a dataset for the actor through the outbox and put up its listing, as the content half does."""
+        """Register a dataset for the actor through the outbox and put up its listing, as the content half does.
+
+        Its manifest is a digest of nothing, unless `with_manifest`.
+        """
         self.sign()
         self.count += 1
         said = with_terms or terms()
         manifest, package = (hashlib.sha256(f"{what}{self.count}".encode()).hexdigest() for what in ("m", "p"))
-        path = f"owner/{actor.account.pk}"
+        path, totals = f"owner/{actor.account.pk}", {"files": 3, "bytes": 3000, "records": 3}
+        if with_manifest:
+            made = self.write_manifest(actor, path, title, [parent["dataset"] for parent in parents or []])
+            manifest, totals = made.digest.hex, dict(made.totals.to_document())
         self.register(path, manifest, package, bps=said.derive_bps, parents=parents or [], splits=splits)
         record = DatasetRecord.objects.get(manifest=manifest)
         submission = Submission.objects.create(
@@ -131,16 +141,16 @@ class Register:
             kind="image",
             languages=["en"],
             dataset=record.caip,
-            totals={"files": 3, "bytes": 3000, "records": 3},
+            totals=totals,
             state=SubmissionState.FINAL,
             manifest=manifest,
             package=package,
             created=self.now,
             changed=self.now,
         )
-        made = self.ring.make_identity()
+        key = self.ring.make_identity()
         ContentKey.objects.create(
-            submission=submission, package=package, recipient=made.recipient, wrapped=made.wrapped, state="made",
+            submission=submission, package=package, recipient=key.recipient, wrapped=key.wrapped, state="made",
             created=self.now, changed=self.now,
         )  # fmt: skip
         row = draft or Draft(account=actor.account, created=self.now)
@@ -150,6 +160,17 @@ class Register:
         list_published(submission=submission.pk, now=self.now)
         self.run()
         return Listing.objects.get(pk=record.caip)
+
+    def write_manifest(self, actor: Actor, path: str, title: str, parents: list[int]) -> Manifest:
+        """Keep the public manifest of a dataset of sealed files."""
+        about = description(
+            owner=Account.parse(self.deployment.account_caip(self.ring.address(path))), title=title,
+            creator=actor.account.display_name, languages=("en",),
+            parents=tuple(Asset.parse(self.deployment.dataset_caip(number), AssetKind.DATASET) for number in parents),
+        )  # fmt: skip
+        made, _ = make_manifest(about, some_records(self.count + 2), visibility=Visibility.SEALED)
+        Document.create_from_bytes(made.to_bytes(), schema="cadastre.manifest/1")
+        return made
 
     def register(
         self, signer: str, manifest: str, package: str, *, bps: int, parents: list[dict[str, Any]], splits: str | None

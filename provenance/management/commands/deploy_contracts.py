@@ -62,14 +62,12 @@ class Command(BaseCommand):
             config=_config(is_live=is_live), base_uri=settings.CADASTRE_PUBLIC_URL, token=options["token"],
             is_live=is_live,
         )  # fmt: skip
-        chain = EvmChain(url, chain_id=chain_id, addresses=deployed.addresses)
-        symbol, decimals = chain.read("TestUSD", "symbol"), chain.read("TestUSD", "decimals")
         return Deployment.objects.create(
             chain_id=chain_id,
             registry=deployed.addresses["DatasetRegistry"],
             market=deployed.addresses["Market"],
             anchor=deployed.addresses["EvidenceAnchor"],
-            tokens=[{"name": "TestUSD", "address": deployed.token, "symbol": symbol, "decimals": decimals}],
+            tokens=[bootstrap.token_entry(chain_id, deployed.token)],
             first_block=deployed.first_block,
             created_at=timezone.now(),
         )
