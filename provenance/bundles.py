@@ -63,7 +63,10 @@ def license_bundle(*, license_id: str, dataset: str, certificate: str, grant: st
             todo="Ask again in a second.",
         )  # fmt: skip
     named = [certified[name] for name in ("manifest", "package", "offer", "terms")]
-    documents = dict(_documents([*named, record.splits, certificate, *([grant] if grant else [])], public=False))
+    documents = dict(_documents([*named, record.splits]))
+    # Anything may be named on chain, also documents that are somebody else's to show.
+    private = [certificate, *([grant] if grant else []), *_offers_of(dataset, certified["offer"])]
+    documents |= dict(_documents(private, public=False))
     if grant:
         documents |= dict(_documents([str(_object(grant)["package"])]))
     return proofs.bundle(
@@ -169,6 +172,13 @@ def _offered(rows: Iterable[LogEntry]) -> Iterator[str]:
         if row.type == "offer.made":
             body = _statement(row)["body"]
             yield from (str(body["offer"]), str(body["terms"]))
+
+
+def _offers_of(dataset: str, digest: str) -> list[str]:
+    """Return the digest if it is that of an offer of this dataset: a private one is for its licensee to show."""
+    row = Document.objects.filter(pk=digest, schema="cadastre.offer/1").first()
+    value: Any = None if row is None else parse_canonical(row.content)
+    return [digest] if value is not None and value["dataset"] == dataset else []
 
 
 def _documents(digests: Iterable[str], *, public: bool = True) -> Iterator[tuple[Sha256, bytes]]:

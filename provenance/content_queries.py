@@ -89,6 +89,17 @@ def source_submission(dataset: str, version: int) -> Submission | None:
     ).first()  # fmt: skip
 
 
+def is_published_here(dataset: str, package: str) -> bool:
+    """Say whether an open package (digest of its document) was published here for this very dataset.
+
+    On chain anybody may register the digest of somebody else's package, sealed or withheld, as their own.
+    """
+    return Submission.objects.filter(
+        dataset=dataset, package=package, visibility="open",
+        state__in=(SubmissionState.REGISTERED, SubmissionState.FINAL),
+    ).exists()  # fmt: skip
+
+
 def progress(submission: Submission) -> list[Stage]:
     """Return every stage of a submission in order, as its page shows them live."""
     files = list(submission.files.only("size", "received", "state", "stage", "stored_size"))

@@ -123,7 +123,7 @@ def _decide_grant(grant: GrantRow, ring: KeyRing, now: dt.datetime) -> int:
     try:
         dataset = _entitled_dataset(grant)
         _check_not_withheld(dataset)
-        sealed = ring.grant_identity(_content_key(grant), grant.recipient)
+        sealed = ring.grant_identity(_content_key(grant, dataset), grant.recipient)
     except (NotYet, ChainDown) as waiting:
         wanted.update(cause=str(waiting)[:_CAUSE], changed=now)
         return 0
@@ -180,11 +180,15 @@ def _entitled_dataset(grant: GrantRow) -> _Dataset:
     if package is not None:
         return _Dataset(deployment, package.token, package.version)
     if PackageRecord.objects.filter(digest=grant.package).exists():
-        raise SigningRefusal(
-            "grant.other_dataset", "The license is for another dataset.", limit=f"dataset {licensed}",
-            actual=grant.package,
-        )  # fmt: skip
+        raise _other_dataset(grant, licensed)
     raise NotYet("The package is not registered yet.")
+
+
+def _other_dataset(grant: GrantRow, licensed: int) -> SigningRefusal:
+    return SigningRefusal(
+        "grant.other_dataset", "The package belongs to another dataset than the license.", limit=f"dataset {licensed}",
+        actual=grant.package,
+    )  # fmt: skip
 
 
 def _final_license(chain: Chain, number: int) -> int:
@@ -213,8 +217,15 @@ def _check_not_withheld(dataset: _Dataset) -> None:
         )  # fmt: skip
 
 
-def _content_key(grant: GrantRow) -> bytes:
-    key = ContentKey.objects.filter(package=grant.package).first()
+def _content_key(grant: GrantRow, dataset: _Dataset) -> bytes:
+    """Return the wrapped key of a package that was sealed here for this very dataset.
+
+    Digests on chain are public: anybody may register somebody else's package as their own, and sell it to themselves.
+    """
+    keys = ContentKey.objects.filter(package=grant.package)
+    key = keys.filter(submission__dataset=dataset.caip).first()
+    if key is None and keys.exclude(submission__dataset="").exists():
+        raise _other_dataset(grant, dataset.token)
     if key is None:
         raise NotYet("The content key is not known here yet.")
     match key.state:

@@ -189,14 +189,18 @@ def expire_licenses(*, now: datetime, limit: int = 500) -> int:
 
 
 def covered_packages(row: LicenseRow) -> list[str]:
-    """Return the digests of the sealed packages whose key the license entitles to: of its version, or of all."""
+    """Return the digests of the sealed packages whose key the license entitles to: of its version, or of all.
+
+    Only packages that were sealed here for this dataset count: anybody may register the digest of another one.
+    """
     deployment = license_deployment(row.pk)
     token = int(row.dataset.rpartition("/")[2])
     packages = PackageRecord.objects.filter(deployment=deployment, token=token)
     if row.version is not None and not license_terms(row).all_versions:
         packages = packages.filter(version=row.version)
     digests = list(packages.order_by("version", "package").values_list("digest", flat=True))
-    sealed = set(ContentKey.objects.filter(package__in=digests).values_list("package", flat=True))
+    keys = ContentKey.objects.filter(package__in=digests, submission__dataset=row.dataset)
+    sealed = set(keys.values_list("package", flat=True))
     return [digest for digest in digests if digest in sealed]
 
 

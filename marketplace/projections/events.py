@@ -105,7 +105,7 @@ def _purchased(event: ChainEvent, number: int, events: list[ChainEvent]) -> dict
         "market": deployment.market,
         "number": number,
         "dataset": deployment.dataset_caip(event.number("dataset")),
-        "version": _offered_version(document),
+        "version": _offered_version(document, deployment.dataset_caip(event.number("dataset"))),
         "offer": document,
         "terms": str(args["terms"]).removeprefix("0x"),
         "price": price,
@@ -141,15 +141,16 @@ def _state(events: list[ChainEvent], end: int) -> LicenseRow.State:
     return LicenseRow.State.EXPIRED if expired else LicenseRow.State.ACTIVE
 
 
-def _offered_version(document: str) -> int | None:
+def _offered_version(document: str, dataset: str) -> int | None:
     row = Document.objects.filter(pk=document).first()
     if row is None:
         return None
     try:
-        return Offer.from_document(parse_canonical(row.content)).version
+        offer = Offer.from_document(parse_canonical(row.content))
     except Refusal:
         # Anybody may name the digest of some other document in an offer of their own.
         return None
+    return offer.version if str(offer.dataset) == dataset else None
 
 
 def fold_payee(deployment: Deployment, number: int) -> None:

@@ -93,8 +93,9 @@ def market(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> _Market:
 
 
 @pytest.fixture
-def content_key() -> ContentKey:
-    submission = Submission.objects.create(party=ADA, created=NOW, changed=NOW)
+def content_key(deployment: Deployment) -> ContentKey:
+    dataset = deployment.dataset_caip(1)
+    submission = Submission.objects.create(party=ADA, dataset=dataset, created=NOW, changed=NOW)
     key = ContentKey.objects.create(submission=submission, package=PACKAGE, created=NOW, changed=NOW)
     sign_due(RING, NOW)
     key.refresh_from_db()

@@ -69,12 +69,18 @@ class Stranger:
         data = bytes.fromhex(str(intent.call["data"])[2:])
         return self.send(Call(str(intent.call["to"]), data), tip=10**12)
 
-    def publish(self, *, splits: bytes = bytes(32), word: str = "stranger") -> int:
-        """Register a dataset that this register knows nothing about; return its number."""
-        manifest, package = (hashlib.sha256(f"{what}{word}".encode()).digest() for what in ("m", "p"))
-        terms = (self.address, manifest, package, 0, False, 0, splits, [], [], NEVER)
+    def publish(
+        self, *, splits: bytes = bytes(32), word: str = "stranger", manifest: str = "", package: str = "", kind: int = 0
+    ) -> int:
+        """Register a dataset that this register knows nothing about; return its number.
+
+        `manifest` and `package` are digests of anybody's documents, `kind` is 0 for open and 1 for sealed.
+        """
+        made = [hashlib.sha256(f"{what}{word}".encode()).hexdigest() for what in ("m", "p")]
+        documents = [bytes.fromhex(given or own) for given, own in zip((manifest, package), made, strict=True)]
+        terms = (self.address, *documents, kind, False, 0, splits, [], [], NEVER)
         self.call("DatasetRegistry", "register", terms, [])
-        return int(self.register.world.chain.read("DatasetRegistry", "datasetOf", self.address, manifest))  # type: ignore[call-overload]
+        return int(self.register.world.chain.read("DatasetRegistry", "datasetOf", self.address, documents[0]))  # type: ignore[call-overload]
 
     def sell_to_self(
         self, dataset: int, *, document: bytes = b"\x07" * 32, order: bytes = b"\x01" * 32, **changes: Any
@@ -87,7 +93,9 @@ class Stranger:
             "expiry": NEVER, "maxLicenses": 0, "licensee": ZERO, "grounds": 0, "cureDays": 0, "unitPrice": 0,
             "nonce": 7, **changes,
         }  # fmt: skip
+        holder = changes.pop("holder", self.address)
+        message.pop("holder", None)
         typed = TypedData(domain, _OFFER, message)
         signature = Account.unsafe_sign_hash(typed.digest, self.key).signature
         terms = tuple(message.values())
-        self.call("Market", "buy", terms, bytes(signature), (self.address, self.address, order, NEVER), b"")
+        self.call("Market", "buy", terms, bytes(signature), (self.address, holder, order, NEVER), b"")

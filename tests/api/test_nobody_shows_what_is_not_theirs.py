@@ -1,0 +1,103 @@
+"""On chain anybody may name the digest of anything as their own: this register shows and serves only what is theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from marketplace.actions.quotes import make_private_offer
+from marketplace.api.names import id_of
+from marketplace.models import LicenseRow, Listing
+from provenance.core.cid import Cid
+from provenance.models import ContentAct, DatasetRecord, Document, GrantRow, PackageRecord, Submission, VersionRecord
+from tests.api.conftest import Person, Site
+from tests.api.test_nobody_holds_up_the_others import metered, work
+
+pytestmark = pytest.mark.django_db
+
+
+def registered_by(site: Site, owner: str, *, manifest: str, package: str, kind: str, splits: str = "") -> DatasetRecord:
+    """What the follower writes about somebody who registered on chain, with digests of their choice."""
+    number = DatasetRecord.objects.count() + 1
+    place = {"tx": f"0x{number:064x}", "block_number": number, "block_hash": f"0x{number:064x}"}
+    record = DatasetRecord.objects.create(
+        deployment=site.deployment, token=number, owner=owner, creator=owner, derive_bps=0, versions=1,
+        manifest=manifest, splits=splits, registered_at=site.now, final=True, **place,
+    )  # fmt: skip
+    about = {"deployment": site.deployment, "dataset": record, "token": number, "version": 1, **place}
+    VersionRecord.objects.create(manifest=manifest, published_at=site.now, **about)
+    PackageRecord.objects.create(package=1, digest=package, kind=kind, **about)
+    return record
+
+
+def stolen(site: Site, listing: Listing, *, kind: str = "open", splits: str = "") -> DatasetRecord:
+    """Somebody else's manifest and package, registered by Mallory."""
+    theirs = Submission.objects.get(dataset=listing.dataset)
+    return registered_by(
+        site, "0x" + "4d" * 20, manifest=theirs.manifest, package=theirs.package, kind=kind, splits=splits
+    )
+
+
+@pytest.mark.parametrize("visibility", ["sealed", "open"])
+def test_blocks_of_somebody_elses_package_are_not_served_under_another_name(site, ada, visitor, visibility):
+    listing = site.publish(ada, visibility=visibility)
+    record = stolen(site, listing)
+    root = Cid.parse(Submission.objects.get(dataset=listing.dataset).package_root)
+    # Withheld by its register, and still not to be had by the back door.
+    ContentAct.objects.create(
+        dataset=listing.dataset, act="withheld", reason="court-order", by=ada.actor.account.pk, created=site.now
+    )
+    answer = visitor.get(f"/datasets/{record.slug}/blocks/{root}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "block.not_found")
+
+
+def bundle_of(site: Site, person: Person, record: DatasetRecord, **changes: Any) -> Any:
+    """The bundle of a license that its holder sold to themselves on chain."""
+    offer = site.publish(person, title="Mine").offer
+    assert offer is not None
+    number = LicenseRow.objects.count() + 1
+    row = LicenseRow.objects.create(
+        **{
+            "id": site.deployment.license_caip(number), "chain": 31337, "market": site.deployment.market,
+            "number": number, "dataset": record.caip, "version": 1, "offer": offer.digest, "terms": offer.terms_id,
+            "price": 0, "fee": 0, "token": offer.token, "licensee": "0x" + "c1" * 20, "payer": "0x" + "4d" * 20,
+            "uses": ["derive"], "start": site.now, "hold_until": site.now, "block": 5, "block_hash": "0x" + "bb" * 32,
+            "tx": f"0x{number:064x}", "log": number, "final": True, "account": person.actor.account, **changes,
+        }
+    )  # fmt: skip
+    site.deliver(row)
+    return person.api().get(f"/licenses/{id_of(row.pk)}/bundle")
+
+
+def test_a_bundle_shows_no_private_document_that_its_dataset_or_license_merely_names(site, ada, cleo, mallory, listing):
+    quote = make_private_offer(
+        by=ada.actor, dataset=listing.dataset, buyer="cleo", terms=metered(), price=7, hold_seconds=0, now=site.now
+    )
+    work(site)
+    quote.refresh_from_db()
+    private = str(quote.offer_id)
+    bought = site.license(cleo, listing)
+    site.deliver(bought)
+    grant = str(GrantRow.objects.get(license=bought.pk).document)
+    assert not Document.objects.filter(pk__in=(private, grant), public=True).exists()
+    record = registered_by(
+        site, "0x" + "4d" * 20, manifest=Submission.objects.get().manifest, package="ab" * 32, kind="open", splits=grant
+    )
+    answer = bundle_of(site, mallory, record, offer=private)
+    assert answer.status_code == 200, answer.content
+    assert not {private, grant} & set(answer.json()["documents"])
+    assert b"sealed_key" not in answer.content
+
+
+def test_whoever_was_offered_it_finds_the_private_offer_in_their_bundle(site, ada, cleo, listing):
+    quote = make_private_offer(
+        by=ada.actor, dataset=listing.dataset, buyer="cleo", terms=metered(), price=7, hold_seconds=0, now=site.now
+    )
+    work(site)
+    quote.refresh_from_db()
+    row = site.license(cleo, listing, offer=str(quote.offer_id), price=7, fee=0)
+    site.deliver(row)
+    answer = cleo.api().get(f"/licenses/{id_of(row.pk)}/bundle")
+    assert answer.status_code == 200, answer.content
+    assert str(quote.offer_id) in answer.json()["documents"]
