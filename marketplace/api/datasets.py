@@ -23,9 +23,10 @@ from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.catalog import listing_at, search_listings
 from marketplace.queries.registered import (
     LISTED_FIELDS,
-    document,
     listed_version,
     listing_values,
+    manifest_of,
+    package_of,
     packages_of,
     parents_of,
     registered,
@@ -202,7 +203,7 @@ def shown_dataset(record: DatasetRecord, listing: Mapping[str, Any] | None) -> D
         open_derive=record.open_derive,
         splits=record.splits or None,
         manifest=record.manifest,
-        package=shown_package(packages[0]) if packages else None,
+        package=shown_package(record, packages[0]) if packages else None,
         parents=[shown_edge(record, edge) for edge in parents_of(record)],
         tx=record.tx,
         registered=Registration(record.tx, record.block_number, record.block_hash, record.registered_at, record.final),
@@ -210,10 +211,9 @@ def shown_dataset(record: DatasetRecord, listing: Mapping[str, Any] | None) -> D
     )
 
 
-def shown_package(package: Any) -> Package:
+def shown_package(record: DatasetRecord, package: Any) -> Package:
     """Return a package record with the root that its document names."""
-    found = document(package.digest)
-    root = None if found is None else str(found["root"])
+    root = package_of(record, package.digest).get("root")
     return Package(package.package, package.kind, package.digest, root, package.tx)
 
 
@@ -268,7 +268,7 @@ def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unlisted(record: DatasetRecord) -> dict[str, Any]:
-    manifest = document(record.manifest) or {}
+    manifest = manifest_of(record, record.manifest)
     totals = manifest.get("totals") or {}
     return {
         "title": str(manifest.get("title") or f"Dataset {record.token}"),

@@ -14,7 +14,7 @@ from marketplace.api.pages import PageQuery, page_of_list
 from marketplace.api.resource import Resource
 from marketplace.api.schema import operation
 from marketplace.queries.actors import AccessRefusal
-from marketplace.queries.registered import document, packages_of, registered, version_of
+from marketplace.queries.registered import document, manifest_of, packages_of, registered, version_of
 from provenance.content_queries import delivery_stopped
 from provenance.models import DatasetRecord, VersionRecord
 
@@ -72,7 +72,7 @@ class FilesResource(Resource):
     def get(self, request: Request, dataset: str) -> HttpResponse:
         record = registered(dataset)
         stopped = delivery_stopped(dataset, record.versions)
-        manifest = (document(record.manifest) or {}) if stopped is None else {}
+        manifest = manifest_of(record, record.manifest) if stopped is None else {}
         page = page_of_list(_files(manifest), query=self.query(PageQuery), request=self.http)
         answer = FilePage(
             page.results, page.next, str(manifest.get("visibility", "")), dict(manifest.get("totals") or {})
@@ -86,7 +86,7 @@ def _shown(record: DatasetRecord, found: VersionRecord) -> Version:
         version=found.version,
         manifest=found.manifest,
         document=document(found.manifest),
-        packages=[shown_package(package) for package in packages_of(record, found.version)],
+        packages=[shown_package(record, package) for package in packages_of(record, found.version)],
         tx=found.tx,
         block=found.block_number,
         block_hash=found.block_hash,

@@ -11,7 +11,9 @@ from django.db import connection
 from marketplace.models import Listing
 from provenance.core.caip import Asset, AssetKind
 from provenance.core.canonical import parse_canonical
-from provenance.models import DatasetRecord, Document, PackageRecord, ParentEdge, VersionRecord
+from provenance.core.manifest import SCHEMA as MANIFEST_SCHEMA
+from provenance.core.package import SCHEMA as PACKAGE_SCHEMA
+from provenance.models import DatasetRecord, Document, PackageRecord, ParentEdge, Submission, VersionRecord
 from provenance.queries import ancestor_edges, dataset_by_caip
 
 LISTED_FIELDS = (
@@ -69,6 +71,26 @@ def document(digest: str) -> dict[str, Any] | None:
     row = Document.objects.filter(pk=digest, public=True).first() if digest else None
     value = None if row is None else parse_canonical(row.content)
     return value if isinstance(value, dict) else None
+
+
+def manifest_of(record: DatasetRecord, digest: str) -> dict[str, Any]:
+    """Return a version's manifest as a JSON object; nothing when it is not known here, or somebody else's."""
+    return _own(record, document(digest), MANIFEST_SCHEMA)
+
+
+def package_of(record: DatasetRecord, digest: str) -> dict[str, Any]:
+    """Return a package's document as a JSON object; nothing when it is not known here, or somebody else's."""
+    return _own(record, document(digest), PACKAGE_SCHEMA)
+
+
+def _own(record: DatasetRecord, found: dict[str, Any] | None, schema: str) -> dict[str, Any]:
+    """Return a document of a dataset's owner. On chain anybody may name another one: it does not speak for them."""
+    if found is None or found.get("schema") != schema:
+        return {}
+    owners = {record.deployment.account_caip(address) for address in (record.creator, record.owner)}
+    # An owner in between has published here, or is not remembered.
+    published = Submission.objects.filter(dataset=record.caip, owner=found["owner"])
+    return found if found["owner"] in owners or published.exists() else {}
 
 
 def version_of(record: DatasetRecord, number: int) -> VersionRecord | None:

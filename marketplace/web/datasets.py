@@ -14,6 +14,7 @@ from marketplace.models import LicenseRow, Listing, OfferRow
 from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.catalog import listing_at, offer_terms, public_offers
 from marketplace.queries.deployments import token_by_caip
+from marketplace.queries.registered import document, manifest_of, package_of
 from marketplace.web.context import actor_of
 from marketplace.web.family import Family, family_of, payees_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
@@ -27,8 +28,7 @@ from provenance.content_queries import (
     preview_image,
     public_previews,
 )
-from provenance.core.canonical import parse_canonical
-from provenance.models import AnchorRecord, DatasetRecord, Document, PinRow, VersionRecord
+from provenance.models import AnchorRecord, DatasetRecord, PinRow, VersionRecord
 
 TABS = ("preview", "files", "license", "provenance", "versions", "activity")
 FILES_A_PAGE = 100
@@ -76,12 +76,6 @@ def preview(request: HttpRequest, file: Any) -> HttpResponse:
     return HttpResponse(image, content_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
 
-def manifest_document(digest: str) -> dict[str, Any]:
-    """Return a public document by digest, or nothing when this register does not have it."""
-    row = Document.objects.filter(pk=digest, public=True).first()
-    return dict(parse_canonical(bytes(row.content))) if row else {}  # type: ignore[arg-type]  # documents are objects
-
-
 def _answer(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     response = render(request, template, context)
     slug, shown = context["id"], context["shown"]
@@ -121,12 +115,12 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
     caip = record.caip
     listing = Listing.objects.select_related("account", "offer").filter(pk=caip).first()
     shown = _version(record, number)
-    manifest = manifest_document(shown.manifest)
+    manifest = manifest_of(record, shown.manifest)
     offers = public_offers(caip, now=timezone.now()) if listing else []
     offer = offers[0] if offers else None
     terms = offer_terms(offer) if offer else None
     package = latest_package(caip, shown.version)
-    package_document = manifest_document(package.digest) if package else {}
+    package_document = package_of(record, package.digest) if package else {}
     context = {
         "record": record,
         "caip": caip,
@@ -191,7 +185,7 @@ def _files(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     manifest = context["manifest"]
     records = list(manifest.get("files") or [])
     for digest in manifest.get("file_lists") or []:
-        records.extend(manifest_document(digest).get("records", []))
+        records.extend((document(digest) or {}).get("records", []))
     return {"files": Paginator(records, FILES_A_PAGE).get_page(request.GET.get("page"))}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from marketplace.core.money import BPS
 from marketplace.core.splits import Splits
 from marketplace.models import Listing
+from marketplace.queries.registered import manifest_of
 from marketplace.templatetags.cadastre import short
 from marketplace.web.ids import slug_of_caip
 from provenance.core.canonical import parse_canonical
@@ -101,13 +102,8 @@ def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:
     caip = record.deployment.dataset_caip(token)
     found = DatasetRecord.objects.filter(deployment=record.deployment, token=token).first()
     manifest = found.manifest if found else ""
-    return Relative(slug_of_caip(caip), caip, _title(manifest) or f"Dataset {token}", manifest, bps)
-
-
-def _title(manifest: str) -> str:
-    row = Document.objects.filter(pk=manifest).first() if manifest else None
-    document = parse_canonical(bytes(row.content)) if row else None
-    return str(document.get("title", "")) if isinstance(document, dict) else ""
+    title = str(manifest_of(found, manifest).get("title", "")) if found else ""
+    return Relative(slug_of_caip(caip), caip, title or f"Dataset {token}", manifest, bps)
 
 
 def _creator(caip: str) -> str:

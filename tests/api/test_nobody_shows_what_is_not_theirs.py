@@ -101,3 +101,30 @@ def test_whoever_was_offered_it_finds_the_private_offer_in_their_bundle(site, ad
     answer = cleo.api().get(f"/licenses/{id_of(row.pk)}/bundle")
     assert answer.status_code == 200, answer.content
     assert str(quote.offer_id) in answer.json()["documents"]
+
+
+def test_a_manifest_that_names_another_owner_does_not_speak_for_whoever_registered_it(site, ada, ben, visitor):
+    listing = site.publish(ada, visibility="open", title="Tide pools", creator="Ada Fenwick")
+    record = stolen(site, listing)
+    shown = visitor.get(f"/datasets/{record.slug}").json()
+    assert (shown["title"], shown["creator"], shown["checked"]) == (f"Dataset {record.token}", "", False)
+    assert visitor.get(f"/datasets/{record.slug}/files").json()["results"] == []
+    for tab in ("preview", "files", "provenance"):
+        page = visitor.http.get(f"/d/{record.slug}/{tab}")
+        assert page.status_code == 200
+        assert "Tide pools" not in page.content.decode()
+        assert "Ada Fenwick" not in page.content.decode()
+    true = visitor.get(f"/datasets/{id_of(listing.dataset)}").json()
+    assert (true["title"], true["creator"]) == ("Tide pools", "Ada Fenwick")
+
+
+@pytest.mark.parametrize("schema", ["cadastre.terms/1", "cadastre.offer/1", "cadastre.package/1"])
+def test_a_dataset_whose_documents_are_no_manifest_and_no_package_is_shown_all_the_same(site, ada, visitor, schema):
+    site.publish(ada, visibility="open")
+    digest = Document.objects.filter(schema=schema, public=True).values_list("pk", flat=True)[0]
+    record = registered_by(site, "0x" + "4d" * 20, manifest=digest, package=digest, kind="open", splits=digest)
+    for path in ("", "/files", "/versions/1", "/lineage", "/trail"):
+        assert visitor.get(f"/datasets/{record.slug}{path}").status_code == 200, path
+    for tab in ("preview", "files", "license", "provenance", "versions", "activity"):
+        assert visitor.http.get(f"/d/{record.slug}/{tab}").status_code == 200, tab
+    assert visitor.get(f"/datasets/{record.slug}/blocks/{Cid.of(b'nothing')}").status_code == 404
