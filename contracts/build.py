@@ -39,7 +39,7 @@ SIZE_LIMIT = 24_576  # EIP-170
 SETTINGS: dict[str, Any] = {
     "evmVersion": "cancun",
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
-    "optimizer": {"enabled": True, "runs": 1000},
+    "optimizer": {"enabled": True, "runs": 10_000},
     "viaIR": True,
 }
 OUTPUT = [

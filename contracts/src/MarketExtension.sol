@@ -9,12 +9,11 @@ import {Proposals} from "./market/Proposals.sol";
 import {Revocations} from "./market/Revocations.sol";
 import {State} from "./market/State.sol";
 import {TokenList} from "./market/TokenList.sol";
-import {Withdrawals} from "./market/Withdrawals.sol";
 
 /// @title The market's less frequent functions.
 /// @notice Code only: Market delegates to it, on Market's storage and balance. Called at its own address it has no money,
 /// no datasets licensed and no books.
-contract MarketExtension is IMarket, LicenseToken, TokenList, Fees, Revocations, Withdrawals, Proposals, Disputes {
+contract MarketExtension is IMarket, LicenseToken, TokenList, Fees, Revocations, Proposals, Disputes {
     uint32 private immutable EPOCH;
     uint32 private immutable FINALITY;
     uint16 private immutable FIRST_FEE_BPS;

@@ -10,6 +10,10 @@ import {IUsage} from "../src/interfaces/IUsage.sol";
 import {Cast} from "./Cast.sol";
 
 contract LicensesTest is Cast {
+    bytes32 private constant OFFER_TYPEHASH = keccak256(
+        "Offer(uint64 dataset,uint32 version,bytes32 terms,bytes32 document,uint16 uses,uint64 price,address token,uint16 feeBps,uint32 holdSeconds,uint32 termSeconds,uint40 expiry,uint32 maxLicenses,address licensee,uint16 grounds,uint16 cureDays,uint64 unitPrice,uint256 nonce)"
+    );
+
     uint256 private dataset;
 
     function setUp() public override {
@@ -432,6 +436,32 @@ contract LicensesTest is Cast {
         _eq(market.releasable(address(usd)), 0, "still held");
         vm.warp(bucket * 1 days);
         _eq(market.releasable(address(usd)), offer.price, "released");
+    }
+
+    function testFuzz_a_word_beyond_its_type_buys_nothing_though_the_owner_signed_it(uint256 field, uint256 bit)
+        public
+    {
+        uint16[17] memory widths = [64, 32, 256, 256, 16, 64, 160, 16, 32, 32, 40, 32, 160, 16, 16, 64, 256];
+        field = _bound(field, 0, 16);
+        uint256 beyond = 0;
+        if (widths[field] < 256) beyond = 1 << _bound(bit, widths[field], 255);
+        ILicenses.Offer memory offer = _offer(dataset);
+        bytes memory words = abi.encode(offer);
+        _flip(words, 32 * field, beyond);
+        bytes32 hash = keccak256(bytes.concat(OFFER_TYPEHASH, words));
+        bytes memory data = abi.encodeCall(ILicenses.buy, (offer, _signMarket(ada, hash), _order(treasury, cleo), ""));
+        _flip(data, 4 + 32 * field, beyond);
+        vm.prank(treasury.account);
+        (bool bought,) = address(market).call(data);
+        _eq(bought ? 1 : 0, beyond == 0 ? 1 : 0, "bought");
+    }
+
+    /// @dev Flips bits in the word that begins at `offset`.
+    function _flip(bytes memory data, uint256 offset, uint256 bits) private pure {
+        assembly ("memory-safe") {
+            let word := add(add(data, 0x20), offset)
+            mstore(word, xor(mload(word), bits))
+        }
     }
 
     function _expectRefusal(Person memory signer, ILicenses.Offer memory offer, bytes memory reason) private {

@@ -407,6 +407,21 @@ contract PayoutsTest is Cast {
         _eq(market.books(address(usd)).released, expected, "once");
     }
 
+    function testFuzz_rolling_counts_the_buckets_that_ended_and_no_other(uint256 once, uint256 again) public {
+        uint256[12] memory heldUntil;
+        for (uint32 k = 0; k < 12; ++k) {
+            (, bytes32 order) = _earnHeld(uint64(1) << k, (k + 1) * 1 days);
+            heldUntil[k] = uint256(market.purchaseOf(treasury.account, order).bucket) * 1 days;
+        }
+        _pass(_bound(once, 0, 15) * 1 days);
+        market.roll(address(usd), 1000);
+        _eq(market.books(address(usd)).released, REVENUE + _ended(heldUntil), "rolled");
+        _pass(_bound(again, 0, 15) * 1 days);
+        _eq(market.releasable(address(usd)), REVENUE + _ended(heldUntil), "to be rolled");
+        market.roll(address(usd), 1000);
+        _eq(market.books(address(usd)).released, REVENUE + _ended(heldUntil), "rolled again");
+    }
+
     function testFuzz_every_leaf_and_every_range_of_every_tree_proves_itself(uint256 seed) public {
         uint256 count = _bound(seed, 1, 33);
         Leaf[] memory leaves = new Leaf[](count);
@@ -470,6 +485,13 @@ contract PayoutsTest is Cast {
         for (uint256 k = 0; k < count; ++k) {
             vm.prank(_account(k));
             leaves[k] = Leaf(market.acceptPayee(_account(k), 0, ""), amount);
+        }
+    }
+
+    /// @dev What is released of prices that are a bit each.
+    function _ended(uint256[12] memory heldUntil) private view returns (uint256 sum) {
+        for (uint256 k = 0; k < 12; ++k) {
+            if (heldUntil[k] <= vm.getBlockTimestamp()) sum += 1 << k;
         }
     }
 

@@ -127,21 +127,19 @@ abstract contract Licenses is Usage {
     ) private returns (uint64) {
         bytes32 hash = hashOffer(offer);
         if (msg.sender != order.payer) {
-            bytes32 message = keccak256(
-                abi.encode(ORDER_TYPEHASH, hash, order.payer, order.licensee, order.order, order.validBefore)
-            );
             if (payerSignature.length == 0) revert ILicenses.LicensesNotPayer(order.payer, msg.sender);
-            _checkSignature(order.payer, message, payerSignature);
+            _checkSignature(order.payer, keccak256(abi.encode(ORDER_TYPEHASH, hash, order)), payerSignature);
         }
         return _record(offer, hash, ownerSignature, order, paidBy);
     }
 
-    /// @dev Checks an offer and writes the license that follows from it; the caller moves the money.
+    /// @dev Checks an offer and writes the license that follows from it; the caller moves the money. Offer and order are
+    /// decoded into memory once: in calldata every look at a field checks its range again.
     function _record(
-        ILicenses.Offer calldata offer,
+        ILicenses.Offer memory offer,
         bytes32 hash,
         bytes calldata ownerSignature,
-        ILicenses.Order calldata order,
+        ILicenses.Order memory order,
         uint8 paidBy
     ) private returns (uint64 id) {
         bytes32 key = _orderKey(order.payer, order.order);
@@ -175,9 +173,9 @@ abstract contract Licenses is Usage {
     }
 
     function _emitPurchased(
-        ILicenses.Offer calldata offer,
+        ILicenses.Offer memory offer,
         bytes32 hash,
-        ILicenses.Order calldata order,
+        ILicenses.Order memory order,
         uint64 id,
         uint40 end,
         uint40 heldUntil,
@@ -202,7 +200,7 @@ abstract contract Licenses is Usage {
         );
     }
 
-    function _countOffer(ILicenses.Offer calldata offer) private {
+    function _countOffer(ILicenses.Offer memory offer) private {
         OfferState memory state = _offers[offer.dataset][offer.nonce];
         if (state.cancelled) revert ILicenses.LicensesOfferCancelled(offer.dataset, offer.nonce);
         if (offer.maxLicenses == 0) return;
@@ -212,7 +210,7 @@ abstract contract Licenses is Usage {
         _offers[offer.dataset][offer.nonce].sold = state.sold + 1;
     }
 
-    function _checkOffer(ILicenses.Offer calldata offer, ILicenses.Order calldata order) private view {
+    function _checkOffer(ILicenses.Offer memory offer, ILicenses.Order memory order) private view {
         if (block.timestamp > offer.expiry) revert ILicenses.LicensesExpired(offer.expiry, block.timestamp);
         if (block.timestamp >= order.validBefore) revert ILicenses.LicensesExpired(order.validBefore, block.timestamp);
         if (order.licensee == address(0)) revert ILicenses.LicensesZeroLicensee();

@@ -68,11 +68,13 @@ abstract contract Payouts is Tokens, Roots {
         _checkProof(ledger.roots[ledger.live], token, payee, cumulativeAmount, proof);
         (address account, bool accepted) = _payees[payee].payTo();
         if (!accepted) revert IPayouts.PayoutsPayeeNotAccepted(payee);
-        uint64 before = paid(token, payee);
+        mapping(uint256 slot => uint256 lanes) storage paidLanes = _paidLanes[token];
+        uint256 lanes = paidLanes[payee >> 2];
+        uint64 before = uint64(lanes >> _lane(payee));
         if (cumulativeAmount <= before) revert IPayouts.PayoutsNothingDue(token, payee, before);
         amount = cumulativeAmount - before;
         ledger.owed = _lessOwed(token, ledger.owed, amount);
-        _setPaid(token, payee, cumulativeAmount);
+        paidLanes[payee >> 2] = lanes + (uint256(amount) << _lane(payee));
         emit IPayouts.Paid(token, payee, account, amount, cumulativeAmount);
         _send(token, account, amount);
     }
@@ -82,18 +84,22 @@ abstract contract Payouts is Tokens, Roots {
         Ledger storage ledger = _ledgers[token];
         bytes32 root = ledger.roots[ledger.live];
         uint64 owed = ledger.owed;
+        mapping(uint256 slot => uint256 lanes) storage paidLanes = _paidLanes[token];
         for (uint256 i = 0; i < claims.length; ++i) {
             IPayouts.Claim calldata one = claims[i];
-            _checkProof(root, token, one.payee, one.cumulativeAmount, one.proof);
-            uint64 before = paid(token, one.payee);
-            if (one.cumulativeAmount <= before) continue;
-            uint64 amount = one.cumulativeAmount - before;
+            (uint32 payee, uint64 cumulativeAmount) = (one.payee, one.cumulativeAmount);
+            _checkProof(root, token, payee, cumulativeAmount, one.proof);
+            uint256 lanes = paidLanes[payee >> 2];
+            uint64 before = uint64(lanes >> _lane(payee));
+            if (cumulativeAmount <= before) continue;
+            uint64 amount = cumulativeAmount - before;
             uint64 left = _lessOwed(token, owed, amount);
-            if (!_payOrSkip(token, one.payee, amount)) continue;
+            address account = _payOrSkip(token, payee, amount);
+            if (account == address(0)) continue;
             owed = left;
             total += amount;
-            _setPaid(token, one.payee, one.cumulativeAmount);
-            emit IPayouts.Paid(token, one.payee, _payees[one.payee].account, amount, one.cumulativeAmount);
+            paidLanes[payee >> 2] = lanes + (uint256(amount) << _lane(payee));
+            emit IPayouts.Paid(token, payee, account, amount, cumulativeAmount);
         }
         ledger.owed = owed;
     }
@@ -133,45 +139,41 @@ abstract contract Payouts is Tokens, Roots {
         mapping(uint256 slot => uint256 lanes) storage paidLanes = _paidLanes[token];
         uint256 slot = type(uint256).max;
         uint256 lanes = 0;
-        bool changed = false;
-        for (uint256 k = 0; k < count; ++k) {
-            (uint256 payee, uint256 cumulativeAmount) = PayoutTree.leafAt(leaves, k);
-            if (payee >> 2 != slot) {
-                if (changed) paidLanes[slot] = lanes;
-                slot = payee >> 2;
-                lanes = paidLanes[slot];
-                changed = false;
+        uint256 stored = 0;
+        // Fewer than 2^32 leaves of 64 bits: no sum of them overflows, and each lane only grows to a leaf's amount.
+        unchecked {
+            for (uint256 k = 0; k < count; ++k) {
+                (uint256 payee, uint256 cumulativeAmount) = PayoutTree.leafAt(leaves, k);
+                if (payee >> 2 != slot) {
+                    if (lanes != stored) paidLanes[slot] = lanes;
+                    slot = payee >> 2;
+                    lanes = stored = paidLanes[slot];
+                }
+                uint256 before = uint64(lanes >> _lane(payee));
+                if (cumulativeAmount <= before) continue;
+                uint256 amount = cumulativeAmount - before;
+                if (total + amount > owed) revert IPayouts.PayoutsExceedsTotal(token, amount, owed - total);
+                if (_payOrSkip(token, payee, amount) == address(0)) continue;
+                lanes += amount << _lane(payee);
+                total += amount;
             }
-            uint256 before = uint64(lanes >> _lane(payee));
-            if (cumulativeAmount <= before) continue;
-            uint256 amount = cumulativeAmount - before;
-            if (total + amount > owed) revert IPayouts.PayoutsExceedsTotal(token, amount, owed - total);
-            if (!_payOrSkip(token, payee, amount)) continue;
-            lanes += amount << _lane(payee);
-            changed = true;
-            total += amount;
         }
-        if (changed) paidLanes[slot] = lanes;
+        if (lanes != stored) paidLanes[slot] = lanes;
     }
 
-    /// @dev False if the payee waits for its acceptance or the token refuses it; its share stays claimable.
-    function _payOrSkip(address token, uint256 payee, uint256 amount) private returns (bool) {
+    /// @dev The account that was paid, or 0 if the payee waits for its acceptance or the token refuses it; its share
+    /// stays claimable.
+    function _payOrSkip(address token, uint256 payee, uint256 amount) private returns (address) {
         (address account, bool accepted) = _payees[payee].payTo();
         if (!accepted) {
             emit IPayouts.PayoutSkipped(token, payee, uint64(amount), NOT_ACCEPTED);
-            return false;
+            return address(0);
         }
         if (!_trySend(token, account, amount)) {
             emit IPayouts.PayoutSkipped(token, payee, uint64(amount), TRANSFER_REFUSED);
-            return false;
+            return address(0);
         }
-        return true;
-    }
-
-    function _setPaid(address token, uint256 payee, uint256 cumulativeAmount) private {
-        uint256 lanes = _paidLanes[token][payee >> 2];
-        uint256 lane = _lane(payee);
-        _paidLanes[token][payee >> 2] = (lanes & ~(uint256(type(uint64).max) << lane)) | (cumulativeAmount << lane);
+        return account;
     }
 
     function _checkProof(bytes32 root, address token, uint256 payee, uint256 cumulativeAmount, bytes32[] calldata proof)

@@ -42,15 +42,18 @@ abstract contract Revenue is State {
 
     /// @dev Counts the buckets that ended, up to and including `to`, as released; in memory, for the caller to store.
     function _rollTo(address token, Agenda memory agenda, uint256 to) internal view {
+        mapping(uint256 slot => uint256 lanes) storage heldLanes = _heldLanes[token];
         uint256 sum = agenda.released;
-        for (uint256 bucket = uint256(agenda.rolled) + 1; bucket <= to;) {
-            uint256 lanes = _heldLanes[token][bucket >> 2] >> _lane(bucket);
-            uint256 next = (bucket | 3) + 1;
-            for (; lanes != 0 && bucket < next && bucket <= to; ++bucket) {
-                sum += uint64(lanes);
-                lanes >>= 64;
+        uint256 from = uint256(agenda.rolled) + 1;
+        // Below 2^32 slots of four amounts of 64 bits: no sum of them overflows.
+        unchecked {
+            for (uint256 slot = from >> 2; slot <= to >> 2; ++slot) {
+                uint256 lanes = heldLanes[slot];
+                if (lanes == 0) continue;
+                if (slot == from >> 2) lanes &= type(uint256).max << _lane(from);
+                if (slot == to >> 2) lanes &= type(uint256).max >> (192 - _lane(to));
+                sum += uint256(uint64(lanes)) + uint64(lanes >> 64) + uint64(lanes >> 128) + (lanes >> 192);
             }
-            bucket = next;
         }
         agenda.released = SafeCast.toUint64(sum);
         agenda.rolled = SafeCast.toUint32(to);
