@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from marketplace.core.caip import AssetKind, AssetName
 from marketplace.models import DerivedAddress
-from marketplace.queries.deployments import deployment_of, token_by_caip, token_contract
 from provenance import bootstrap, outbox, pinning, signing
 from provenance.chain_facts import fact_key
 from provenance.core.canonical import Json
@@ -93,20 +91,6 @@ def want_address(path: str, *, now: datetime) -> str | None:
 def known_address(path: str) -> str | None:
     """Return the address of a key if the signer has made it known."""
     return DerivedAddress.objects.filter(path=path).values_list("address", flat=True).first()
-
-
-def spent_by_treasury(token: str, nonce: bytes, *, valid_before: int) -> bool | None:
-    """Say whether an authorization of the treasury (EIP-3009) was used by the final block; None while it still may be.
-
-    Used means paid here, because only the signer has the treasury's key, and it never cancels an authorization. Of
-    anybody else's the same answer proves nothing. Asks the node: call it outside of transactions. Raises ChainRefusal.
-    """
-    asset = token_by_caip(token)
-    chain = bootstrap.chain(deployment_of(AssetName.parse(token, AssetKind.TOKEN)))
-    head = chain.header("finalized")
-    if chain.read(token_contract(asset), "authorizationState", known_address(TREASURY), nonce, at=head.number):
-        return True
-    return False if head.timestamp >= valid_before else None
 
 
 def state_fact(

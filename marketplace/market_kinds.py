@@ -22,7 +22,6 @@ Payloads are JSON; integers beyond 2^53 and amounts are decimal strings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -36,10 +35,10 @@ from marketplace.core.offer import (
     market_domain,
     order_nonce,
     order_typed_data,
-    transfer_nonce,
 )
 from marketplace.core.payee import acceptance_typed_data
 from marketplace.core.payout_tree import PayoutTree
+from marketplace.core.transfer import TokenTransfer
 from marketplace.models import (
     DerivedAddress,
     LicenseRow,
@@ -57,7 +56,7 @@ from marketplace.queries.deployments import token_by_caip, token_contract, token
 from provenance import outbox
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
-from provenance.core.typed_data import Domain, StructType, TypedData
+from provenance.core.typed_data import Domain, TypedData
 from provenance.models import DatasetRecord
 from provenance.ports import Call, Chain, KeyRing
 
@@ -69,11 +68,6 @@ NO_SIGNATURE = b""
 
 Payload = Mapping[str, Any]
 Builder = Callable[[Payload, KeyRing, Chain], Call]
-
-_TRANSFER = StructType(
-    "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,"
-    "bytes32 nonce)"
-)
 
 
 class CallRefusal(Refusal):
@@ -238,9 +232,9 @@ def mint(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
 def collect(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Move income of a custodial account from its own address into the treasury."""
     row = TopUp.objects.get(pk=payload["top_up"])
-    valid_before = int(payload["valid_before"])
-    treasury = _treasury(ring)
-    return _transfer(chain, ring, _Transfer(row.pk, row.token, row.key_path, treasury, row.amount, valid_before))
+    sender, valid_before = ring.address(row.key_path), int(payload["valid_before"])
+    wish = TokenTransfer(row.pk, sender, _treasury(ring), row.amount, valid_before)
+    return _transfer(chain, ring, row.token, row.key_path, wish)
 
 
 def withdraw(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
@@ -248,8 +242,8 @@ def withdraw(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     row = Withdrawal.objects.select_related("destination").get(pk=payload["withdrawal"])
     if row.destination.address is None:
         raise CallRefusal("withdrawal.address", "The withdrawal has no address.", actual=str(row.pk))
-    valid_before, to = int(payload["valid_before"]), row.destination.address
-    return _transfer(chain, ring, _Transfer(row.pk, row.token, TREASURY, to, row.amount, valid_before))
+    wish = TokenTransfer(row.pk, _treasury(ring), row.destination.address, row.amount, int(payload["valid_before"]))
+    return _transfer(chain, ring, row.token, TREASURY, wish)
 
 
 _DAY = 86_400
@@ -275,34 +269,11 @@ def license_row(license_id: str) -> LicenseRow:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    number: UUID
-    token: str
-    path: str
-    to: str
-    amount: int
-    valid_before: int
-
-
-def _transfer(chain: Chain, ring: KeyRing, wish: _Transfer) -> Call:
-    sender = ring.address(wish.path)
-    nonce = transfer_nonce(wish.number)
-    data = TypedData(
-        _token_domain(chain, wish.token),
-        _TRANSFER,
-        {
-            "from": sender,
-            "to": wish.to,
-            "value": wish.amount,
-            "validAfter": 0,
-            "validBefore": wish.valid_before,
-            "nonce": nonce,
-        },
-    )
+def _transfer(chain: Chain, ring: KeyRing, token: str, path: str, wish: TokenTransfer) -> Call:
+    signature = _signed(ring, path, wish.typed_data(_token_domain(chain, token)))
     return _token(
-        chain, wish.token, "transferWithAuthorization", sender, wish.to, wish.amount, 0, wish.valid_before, nonce,
-        *_split(_signed(ring, wish.path, data)),
+        chain, token, "transferWithAuthorization", wish.sender, wish.to, wish.value, 0, wish.valid_before, wish.nonce,
+        *_split(signature),
     )  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """What evidence tells trade, without importing it: callables that `marketplace.apps` registers at start.
 
 Every callable runs inside the transaction of the rows that it is told about, so it does no slow I/O, and it must be
-safe twice: a block that is orphaned and mined again tells its story again.
+safe twice: a block that is orphaned and mined again tells its story again. Only `on_resume` runs outside of any
+transaction, because it reads the chain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -19,12 +21,14 @@ OnEvent = Callable[["ChainEvent"], None]
 OnRewind = Callable[["Deployment", Sequence[str]], None]
 OnSubmission = Callable[[UUID, str], None]
 OnIntent = Callable[["Intent"], None]
+OnResume = Callable[["Deployment", int, datetime], object]
 
 _on_event: list[OnEvent] = []
 _on_final: list[OnEvent] = []
 _on_rewind: list[OnRewind] = []
 _on_submission: list[OnSubmission] = []
 _on_intent: list[OnIntent] = []
+_on_resume: list[OnResume] = []
 
 
 def on_event(receiver: OnEvent) -> OnEvent:
@@ -55,6 +59,14 @@ def on_intent(receiver: OnIntent) -> OnIntent:
     return _registered(_on_intent, receiver)
 
 
+def on_resume(receiver: OnResume) -> OnResume:
+    """Register a callable for lanes that go on after transactions that are not in the database.
+
+    It is given the deployment, the block of the last one that is, and the time. A refusal leaves the lane paused.
+    """
+    return _registered(_on_resume, receiver)
+
+
 def tell_event(event: ChainEvent) -> None:
     """Tell every registered callable about a followed event."""
     for receiver in _on_event:
@@ -83,6 +95,12 @@ def tell_intent(intent: Intent) -> None:
     """Tell every registered callable about an intent's new state."""
     for receiver in _on_intent:
         receiver(intent)
+
+
+def tell_resume(deployment: Deployment, since: int, now: datetime) -> None:
+    """Tell every registered callable that a lane goes on; what its unknown transactions did is on chain."""
+    for receiver in _on_resume:
+        receiver(deployment, since, now)
 
 
 def _registered(receivers: list[Receiver], receiver: Receiver) -> Receiver:

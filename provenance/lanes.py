@@ -19,7 +19,7 @@ from typing import assert_never
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from provenance import bootstrap, hooks, outbox
 from provenance.core import lane as core
@@ -87,8 +87,20 @@ def work_lane(lane: Lane, ring: KeyRing, chain: Chain, now: dt.datetime) -> int:
 
 
 def adopt_chain_nonce(lane: Lane, chain: Chain, *, now: dt.datetime) -> None:
-    """Go on with the nonce that the chain has, after an operator has seen why the key was used elsewhere."""
-    nonce = chain.nonce(lane.address)
+    """Go on with the nonce that the chain has, after an operator has seen why the key was used elsewhere.
+
+    Trade first reads back what the unknown transactions did (`hooks.on_resume`). Raises LaneRefusal while they are not
+    final.
+    """
+    nonce, final = chain.nonce(lane.address), chain.nonce(lane.address, at=chain.header("finalized").number)
+    if final < nonce:
+        raise core.LaneRefusal(
+            "lane.not_final", "Transactions of this key that nobody here knows are not final yet.", limit=nonce,
+            actual=final, todo="Run it again when they are.",
+        )  # fmt: skip
+    known = Intent.objects.filter(chain_id=lane.chain_id, lane_name=lane.name).aggregate(last=Max("block_number"))
+    for deployment in Deployment.objects.filter(chain_id=lane.chain_id).order_by("pk"):
+        hooks.tell_resume(deployment, known["last"] or 0, now)
     Lane.objects.filter(pk=lane.pk, next_nonce__lt=nonce).update(next_nonce=nonce, paused="", updated_at=now)
 
 
@@ -99,6 +111,7 @@ class _Round:
         self._ring, self._chain, self._now = ring, chain, now
         self._lane = Lane.objects.get(pk=lane.pk)
         self._path = key_path(self._lane.name)
+        self._gas_used: dict[str, int] = {}
 
     def run(self) -> int:
         nonce = self._chain.nonce(self._lane.address)
@@ -129,6 +142,7 @@ class _Round:
                 receipt = self._chain.receipt(stored.hash)
                 if receipt is not None:
                     receipts[stored.hash] = core.Mined(receipt.block_number, receipt.block_hash, receipt.succeeded)
+                    self._gas_used[stored.hash] = receipt.gas_used
                     known.add(stored.hash)
                 elif self._chain.known(stored.hash):
                     known.add(stored.hash)
@@ -200,10 +214,9 @@ class _Round:
         if tx is not None:
             fields |= {"tx": tx, "block_number": None, "block_hash": ""}
         if mined is not None:
-            receipt = self._chain.receipt(str(tx))
             fields |= {
                 "block_number": mined.block_number, "block_hash": mined.block_hash,
-                "gas_used": receipt.gas_used if receipt is not None else None,
+                "gas_used": self._gas_used.get(str(tx)),
             }  # fmt: skip
         with transaction.atomic():
             changed = Intent.objects.filter(pk=intent_id, state__in=before).update(**fields)
@@ -246,6 +259,8 @@ class _Round:
         return changed
 
     def _take(self, intent: Intent, nonce: int, fee: core.Fee) -> int:
+        if self._lane.paused or nonce != self._lane.next_nonce:
+            return 0  # one before it ran out of funds, or was refused and took no nonce; the next round plans anew
         try:
             kind = outbox.kind_of(intent.kind)
         except Refusal as refusal:
@@ -275,6 +290,7 @@ class _Round:
         except (_LostRaceError, DatabaseError):
             log.info("lane %s: another signer took nonce %d or intent %s", self._lane, nonce, intent.pk)
             return 0
+        self._lane.next_nonce = nonce + 1
         return 1
 
     def _refused(self, intent: Intent, refusal: Refusal, kind: outbox.Kind) -> int:

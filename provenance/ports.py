@@ -190,6 +190,12 @@ class Chain(Protocol):
     def blocks_with_logs(self, first: int, last: int) -> set[int]:
         """Return which block numbers of a range hold logs of the contracts, so that empty blocks cost nothing."""
 
+    def events(self, contract: str, name: str, *, first: int, last: int, where: Mapping[str, object]) -> list[EventLog]:
+        """Return the logs of one event of a contract in a range of blocks, oldest first.
+
+        `where` narrows by indexed arguments. For contracts that are not followed, such as tokens.
+        """
+
     def read(self, contract: str, function: str, *args: object, at: At = "latest") -> object:
         """Call a view function and return its decoded result. Raises CallRefused."""
 

@@ -63,7 +63,10 @@ def sign_once(keys: KeyRing, now: dt.datetime) -> int:
     What cannot be done now (a node that is down) never holds up the rest.
     """
     done = _guarded("sign", lambda: signing.sign_due(keys, now)) or 0
-    done += _guarded("work the lanes", lambda: _work_lanes(keys, now)) or 0
+    moved = _guarded("work the lanes", lambda: _work_lanes(keys, now)) or 0
+    if moved:
+        ring(FOLLOW)  # what was sent or came to rest is in blocks that wait to be read
+    done += moved
     sequenced = _guarded("sequence", lambda: sequencer.sequence_due(keys, now)) or 0
     _guarded("publish the log", lambda: sequencer.publish_due(now))
     return done + sequenced

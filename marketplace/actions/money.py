@@ -1,6 +1,7 @@
 """Money in and out of an account's balance: faucet, collected income, withdrawals.
 
-What comes in is booked when it is final on chain. What goes out is held first, sent when due, spent when final.
+What comes in is booked when it is final on chain. What goes out is held first, sent when due, spent when final. What
+did not take place is given back when the chain says so (`transfers`).
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def finish_withdrawal(*, withdrawal: UUID, now: datetime) -> bool:
     """The transfer is final: what was held is spent. Safe twice."""
     row = Withdrawal.objects.get(pk=withdrawal)
     moved = Withdrawal.objects.filter(pk=withdrawal, state=Withdrawal.State.SENDING).update(
-        state=Withdrawal.State.FINAL, changed=now
+        state=Withdrawal.State.FINAL, cause="", changed=now
     )
     if moved:
         journal.move(
@@ -198,7 +199,9 @@ def fail_withdrawal(*, withdrawal: UUID, cause: str, now: datetime) -> bool:
 def finish_top_up(*, top_up: UUID, now: datetime) -> bool:
     """The money is final in the treasury: book it. Safe twice."""
     row = TopUp.objects.get(pk=top_up)
-    moved = TopUp.objects.filter(pk=top_up, state=TopUp.State.SENDING).update(state=TopUp.State.FINAL, changed=now)
+    moved = TopUp.objects.filter(pk=top_up, state=TopUp.State.SENDING).update(
+        state=TopUp.State.FINAL, cause="", changed=now
+    )
     if moved:
         source = journal.FAUCET if row.source == TopUp.Source.FAUCET else journal.OUTSIDE
         journal.move(
@@ -212,6 +215,12 @@ def fail_top_up(*, top_up: UUID, cause: str, now: datetime) -> bool:
     """The money did not come; nothing was booked. Safe twice."""
     sending = TopUp.objects.filter(pk=top_up, state=TopUp.State.SENDING)
     return bool(sending.update(state=TopUp.State.FAILED, cause=cause[:500], changed=now))
+
+
+def doubt_transfer(kind: type[TopUp | Withdrawal], row: UUID, *, cause: str, now: datetime) -> None:
+    """Say why a transfer did not take place as far as is known here; the chain decides (`transfers`). Safe twice."""
+    sending = kind.objects.filter(pk=row, state="sending")
+    sending.update(cause=f"{cause} Whether it took place all the same is being asked of the chain."[-500:], changed=now)
 
 
 def _top_up(

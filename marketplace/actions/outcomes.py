@@ -3,9 +3,11 @@
 The treasury pays by authorizations (EIP-3009), and whoever sees one waiting to be mined can send it first. Ours then
 reverts although the money has moved. So the end of a transaction that was signed gives nothing back:
 
-1. One that never took a nonce was never seen: what it held is given back at once (`projections.intents`).
+1. A purchase or deposit that never took a nonce was never seen: what it held is given back at once
+   (`projections.intents`). If a restored database only forgot the nonce, the contract's event decides.
 2. Otherwise what is held stays held until the authorization is out of time at a final block. If it was used by then,
    whoever sent it, the payment took place; if not, it never can, and what was held is given back.
+3. Withdrawals and collected income make no event that is followed: the token is asked (`transfers`).
 """
 
 from __future__ import annotations
@@ -14,12 +16,10 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from marketplace import market_calls
-from marketplace.actions.money import fail_withdrawal, finish_withdrawal
 from marketplace.actions.orders import fail_order
+from marketplace.actions.transfers import settle_transfers
 from marketplace.actions.vouchers import fail_voucher
-from marketplace.core.offer import transfer_nonce
-from marketplace.models import LicenseRow, Order, VoucherRow, Withdrawal
+from marketplace.models import LicenseRow, Order, VoucherRow
 from provenance.models import Block, Intent, IntentState
 
 OVER = (IntentState.FAILED, IntentState.EXPIRED)
@@ -36,12 +36,12 @@ def cause_of(intent: Intent) -> str:
 
 
 def resolve_outcomes(*, now: datetime) -> int:
-    """Decide on orders, deposits and withdrawals whose transaction is over, as far as time and chain allow.
+    """Decide on orders, deposits and transfers whose transaction is over, as far as time and chain allow.
 
-    Returns how many were decided. Safe twice. Asks the node about withdrawals. Raises ChainRefusal.
+    Returns how many were decided. Safe twice. Asks the node about transfers. Raises ChainRefusal.
     """
     over = Intent.objects.filter(state__in=OVER, nonce__isnull=False).select_related("deployment")
-    return _resolve_orders(over, now) + _resolve_deposits(over, now) + _resolve_withdrawals(over, now)
+    return _resolve_orders(over, now) + _resolve_deposits(over, now) + settle_transfers(now=now)
 
 
 def _resolve_orders(over: QuerySet[Intent], now: datetime) -> int:
@@ -66,20 +66,6 @@ def _resolve_deposits(over: QuerySet[Intent], now: datetime) -> int:
         if _is_out_of_time(intent):
             fail_voucher(voucher, deposited=False, cause=cause_of(intent), now=now)
             decided += 1
-    return decided
-
-
-def _resolve_withdrawals(over: QuerySet[Intent], now: datetime) -> int:
-    waiting = Withdrawal.objects.filter(state=Withdrawal.State.SENDING, intent_key__in=over.values("key"))
-    decided = 0
-    for row in waiting:
-        intent = over.get(key=row.intent_key)
-        # No event of the token is followed, so the token itself is asked.
-        spent = market_calls.spent_by_treasury(row.token, transfer_nonce(row.pk), valid_before=_valid_before(intent))
-        if spent:
-            decided += finish_withdrawal(withdrawal=row.pk, now=now)
-        elif spent is False:
-            decided += fail_withdrawal(withdrawal=row.pk, cause=cause_of(intent), now=now)
     return decided
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, assert_never
-from uuid import UUID
 
 from marketplace.core.document import read_time_or_none, write_time
 from marketplace.core.money import check_bps, check_units, percent
@@ -294,11 +293,6 @@ def order_nonce(domain: Domain, *, offer_hash: bytes, licensee: str, order: byte
 def deposit_nonce(domain: Domain, *, account: str, reference: bytes) -> bytes:
     """Return the EIP-3009 nonce of a deposit for `account`."""
     return keccak256(_words(domain) + _address(account) + _bytes32(reference))
-
-
-def transfer_nonce(row: UUID) -> bytes:
-    """Return the EIP-3009 nonce of the one transfer that a row of ours wants: the token refuses to pay a row twice."""
-    return Sha256.of(b"cadastre.transfer/1" + row.bytes).raw
 
 
 def authorization_typed_data(

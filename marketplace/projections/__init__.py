@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from marketplace.actions.adopted_transfers import adopt_transfers
 from marketplace.projections.events import fold_event, refold
 from marketplace.projections.finality import record_final
 from marketplace.projections.intents import follow_intent
@@ -18,3 +19,4 @@ def register() -> None:
     hooks.on_rewind(refold)
     hooks.on_intent(follow_intent)
     hooks.on_submission(follow_submission)
+    hooks.on_resume(adopt_transfers)

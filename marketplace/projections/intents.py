@@ -7,11 +7,11 @@ from uuid import UUID
 
 from marketplace import alarms
 from marketplace.actions.custody import finish_handover
-from marketplace.actions.money import fail_top_up, fail_withdrawal, finish_top_up, finish_withdrawal
+from marketplace.actions.money import doubt_transfer, fail_top_up, finish_top_up, finish_withdrawal
 from marketplace.actions.orders import fail_order
 from marketplace.actions.outcomes import OVER, cause_of, was_seen
 from marketplace.actions.vouchers import fail_voucher
-from marketplace.models import LicenseRow, Order, PayoutRow, SettlementRow, VoucherRow
+from marketplace.models import LicenseRow, Order, PayoutRow, SettlementRow, TopUp, VoucherRow, Withdrawal
 from provenance.models import Intent, IntentState
 
 _SENT = (IntentState.SIGNED, IntentState.BROADCAST)
@@ -60,6 +60,8 @@ def _top_up(intent: Intent) -> None:
     number = UUID(intent.payload["top_up"])
     if intent.state == IntentState.FINAL:
         finish_top_up(top_up=number, now=_now(intent))
+    elif intent.state in OVER and intent.kind == "token.collect":
+        doubt_transfer(TopUp, number, cause=cause_of(intent), now=_now(intent))
     elif intent.state in OVER:
         fail_top_up(top_up=number, cause=cause_of(intent), now=_now(intent))
 
@@ -68,8 +70,8 @@ def _withdrawal(intent: Intent) -> None:
     number = UUID(intent.payload["withdrawal"])
     if intent.state == IntentState.FINAL:
         finish_withdrawal(withdrawal=number, now=_now(intent))
-    elif _never_happens(intent):
-        fail_withdrawal(withdrawal=number, cause=cause_of(intent), now=_now(intent))
+    elif intent.state in OVER:
+        doubt_transfer(Withdrawal, number, cause=cause_of(intent), now=_now(intent))
 
 
 def _handover(intent: Intent) -> None:

@@ -118,6 +118,26 @@ class EvmChain:
             numbers |= {int(log["blockNumber"], 16) for log in self._ask("eth_getLogs", [query])}
         return numbers
 
+    def events(self, contract: str, name: str, *, first: int, last: int, where: Mapping[str, object]) -> list[EventLog]:
+        """See Chain."""
+        address, topics = self.address(contract), self._interface(contract).event_topics(name, where)
+        found: list[EventLog] = []
+        for start in range(first, last + 1, LOG_SPAN):
+            end = min(start + LOG_SPAN - 1, last)
+            query = {"fromBlock": hex(start), "toBlock": hex(end), "address": address, "topics": topics}
+            for log in self._ask("eth_getLogs", [query]):
+                told = [topic.lower() for topic in log["topics"]]
+                asked = all(topic in {None, has} for topic, has in zip(topics, told, strict=False))
+                if log["address"].lower() != address or not asked or len(told) < len(topics):
+                    raise ChainRefusal(
+                        "chain.logs", "The node returned logs of another contract or event.", limit=address,
+                        actual=str(log["address"]),
+                    )  # fmt: skip
+                decoded = self._event(log)
+                if decoded is not None:
+                    found.append(decoded)
+        return sorted(found, key=lambda log: (log.block_number, log.log_index))
+
     def read(self, contract: str, function: str, *args: object, at: At = "latest") -> object:
         """See Chain."""
         interface = self._interface(contract)

@@ -113,6 +113,26 @@ class ContractAbi:
             str(field["name"]): _shown(field, values[str(field["name"])], numbers=True) for field in item.inputs
         }
 
+    def event_topics(self, name: str, where: Mapping[str, object]) -> list[str | None]:
+        """Return the topics that a log of the event has when its indexed arguments are as `where` says.
+
+        None stands for any value, after the last one that matters nothing stands. Raises ChainRefusal.
+        """
+        found = [(topic, item) for topic, item in self.events.items() if item.name == name]
+        indexed = [field for _, item in found for field in item.inputs if field.get("indexed")]
+        if len(found) != 1 or not set(where) <= {str(field["name"]) for field in indexed}:
+            raise ChainRefusal(
+                "chain.event", f"{self.name} has no one event {name} with these indexed arguments.",
+                actual=", ".join(where),
+            )  # fmt: skip
+        topics: list[str | None] = [found[0][0]]
+        for field in indexed:
+            given = where.get(str(field["name"]))
+            topics.append(None if given is None else "0x" + encode([_type(field)], [_raw(field, given)]).hex())
+        while topics[-1] is None:
+            topics.pop()
+        return topics
+
     def _function(self, name: str, count: int) -> Item:
         fitting = [item for item in self._items("function") if item.name == name and len(item.inputs) == count]
         if len(fitting) != 1:

@@ -16,7 +16,9 @@ Each round, `plan_lane` compares the rows with the chain and returns steps, in t
    comes back behind the database.
 4. The head of the line, if it waits too long, is replaced at the same nonce for at least 10 % more, unless that
    would exceed 150 % of what the market asks: then its fee is not what it waits for.
-5. One new intent is taken: the shell simulates it, and only if that succeeds assigns the nonce, signs, and stores.
+5. New intents are taken, oldest first, while the line is short enough: the shell simulates each, and only if that
+   succeeds assigns the nonce, signs, and stores. After one that was refused it plans again: the nonces of those behind
+   it would leave a gap.
 
 `docs/algorithms/lanes-and-reorgs.md` works through the cases.
 """
@@ -238,6 +240,8 @@ Step = MarkMined | MarkUnmined | MarkSettled | MarkFailed | Expire | Fill | Broa
 def plan_lane(lane: Lane, intents: Sequence[Intent], chain: ChainState, *, now: datetime) -> list[Step]:
     """Return the steps of this round. Carry them out in order, each in its own transaction, then plan again.
 
+    A `Take` that is refused ends the round: the nonces of those after it count on it.
+
     `intents` are all of the lane that are not at rest, and those at rest whose nonce is not below `chain.nonce`: a
     chain that came back behind the database needs their bytes again. Raises LaneRefusal when two intents hold one
     nonce or a nonce below `lane.next_nonce` is held by none that should be here.
@@ -354,8 +358,9 @@ def _to_send(intent: Intent) -> Transaction:
 
 
 def _taking(lane: Lane, intents: Sequence[Intent], chain: ChainState, now: datetime) -> Iterator[Step]:
-    """Step 5: the oldest wanted intent that is due, while the line is short enough."""
-    if lane.next_nonce - chain.nonce >= lane.in_flight_limit:
+    """Step 5: wanted intents that are due, oldest first, as many as the line has room for."""
+    room = lane.in_flight_limit - (lane.next_nonce - chain.nonce)
+    if room <= 0:
         return
     due = [
         intent
@@ -364,9 +369,9 @@ def _taking(lane: Lane, intents: Sequence[Intent], chain: ChainState, now: datet
         and now <= intent.valid_until
         and (intent.not_before is None or intent.not_before <= now)
     ]
-    if due:
-        oldest = min(due, key=lambda intent: (intent.wanted_at, intent.id))
-        yield Take(oldest.id, lane.next_nonce, chain.market)
+    due.sort(key=lambda intent: (intent.wanted_at, intent.id))
+    for nonce, intent in enumerate(due[:room], lane.next_nonce):
+        yield Take(intent.id, nonce, chain.market)
 
 
 def _nonce(intent: Intent) -> int:

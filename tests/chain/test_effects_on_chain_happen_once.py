@@ -369,6 +369,7 @@ def test_a_key_that_is_used_elsewhere_pauses_its_lane_until_somebody_has_looked(
     lane = Lane.objects.get()
     assert lane.paused.startswith("lane.foreign_nonce")
     assert _state(2) == IntentState.WANTED
+    world.development.mine(3)
     lanes.adopt_chain_nonce(lane, world.chain, now=now)
     mint.work(now)
     assert mint.minted == 2

@@ -60,9 +60,10 @@ def plan(*intents, next_nonce=None, now=NOW, on=None, **options):
     return plan_lane(Lane(following, **options), intents, on or chain(), now=now)
 
 
-def test_the_oldest_wanted_intent_is_taken_first_and_one_at_a_time():
+def test_wanted_intents_are_taken_oldest_first_with_nonces_in_a_row():
     younger = replace(intent(BEN), wanted_at=NOW + MINUTE)
-    assert plan(younger, intent(ADA), next_nonce=7, on=chain(nonce=7)) == [Take(ADA, 7, MARKET)]
+    first_two = [Take(ADA, 7, MARKET), Take(BEN, 8, MARKET)]
+    assert plan(younger, intent(ADA), next_nonce=7, on=chain(nonce=7)) == first_two
 
 
 def test_a_paused_lane_takes_nothing_and_still_sends_what_it_has():
@@ -80,6 +81,12 @@ def test_an_intent_that_was_refused_for_now_waits_its_time():
 def test_a_full_line_takes_nothing_new():
     assert plan(intent(), next_nonce=16, on=chain(nonce=0)) == []
     assert plan(intent(), next_nonce=16, on=chain(nonce=1)) == [Take(ADA, 16, MARKET)]
+
+
+def test_no_more_are_taken_than_the_line_has_room_for():
+    many = [replace(intent(UUID(int=number)), wanted_at=NOW + number * MINUTE) for number in range(1, 30)]
+    taken = plan(*many, next_nonce=10, on=chain(nonce=6))
+    assert taken == [Take(UUID(int=number), 9 + number, MARKET) for number in range(1, 13)]
 
 
 def test_an_intent_without_a_nonce_simply_expires():
@@ -276,10 +283,16 @@ class LaneMachine(RuleBasedStateMachine):
         identity = UUID(int=len(self.rows) + 1)
         self.rows[identity] = Intent(identity, State.WANTED, self.now, self.now + minutes * MINUTE)
 
-    @rule(steps=st.integers(0, 20), lose_reply=st.booleans())
-    def work(self, steps, lose_reply):
-        """Carries out some steps of a plan and dies; perhaps after sending, before writing that it sent."""
+    @rule(steps=st.integers(0, 20), lose_reply=st.booleans(), refused=st.none() | st.integers(1, 6))
+    def work(self, steps, lose_reply, refused):
+        """Carries out some steps of a plan and dies; perhaps after sending, before writing that it sent.
+
+        Of the new intents one may be refused for now: it takes no nonce and ends the round.
+        """
+        takes = count(1)
         for step in self.plan()[:steps]:
+            if isinstance(step, Take) and next(takes) == refused:
+                break
             self.carry_out(step, lose_reply=lose_reply)
 
     @rule()
