@@ -16,7 +16,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: setup ## start web, workers, beat, signer and a development chain on http://127.0.0.1:8000
-	@exec $(PY) manage.py up
+	@exec $(PY) manage.py up $(ARGS)
 
 demo: setup ## run the whole story on a fresh instance and verify every step (var/demo/report.json)
 	@exec $(PY) manage.py demo

@@ -1,4 +1,4 @@
-"""Blocks for a development chain: one a second while anybody waits for finality, else one now and then.
+"""Blocks for a development chain: as many a second as finality needs while anybody waits for it, else now and then.
 
 A chain that mines only on demand never makes anything final by itself; one that always mines fills the disk.
 """
@@ -18,6 +18,9 @@ from provenance.ports import ChainRefusal
 
 BUSY_SECONDS = 1.0
 IDLE_SECONDS = 30.0
+BLOCKS_TO_FINALITY = 2
+"""What is in the newest block is final with the second one after it (`start_anvil`)."""
+
 MOVING_INTENTS = ("wanted", "signed", "broadcast", "mined")
 MOVING_ORDERS = ("placed", "paying", "mined")
 MOVING_SETTLEMENTS = ("computed", "pinned", "proposed", "accepted")
@@ -31,14 +34,15 @@ class Miner:
     last: float = 0.0
 
     def tend(self) -> None:
-        """Mine a block if it is due; a chain that is starting again is asked again later."""
-        pause = BUSY_SECONDS if waits_for_blocks() else IDLE_SECONDS
+        """Mine if it is time; a chain that is starting again is asked again later."""
+        is_waited_for = waits_for_blocks()
+        pause = BUSY_SECONDS if is_waited_for else IDLE_SECONDS
         if monotonic() - self.last < pause:
             return
         self.last = monotonic()
         try:
             chain = EvmChain(self.url, chain_id=EvmChain.chain_id_of(self.url), addresses={})
-            DevelopmentChain(chain).mine()
+            DevelopmentChain(chain).mine(BLOCKS_TO_FINALITY if is_waited_for else 1)
         except ChainRefusal:
             return
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from marketplace.management.embedded import relaunch
+from marketplace.management.preflight import check_disk, check_port, check_writable, take_folder
 from marketplace.management.story.load import load_story_if_empty
 from marketplace.management.supervisor import Supervisor, stop_on_signals
 from provenance.core.refusal import Refusal
@@ -26,6 +29,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until Ctrl-C."""
         relaunch({"CADASTRE_PUBLIC_URL": f"http://127.0.0.1:{options['port']}"})
+        try:
+            lock = self._look_at_machine(options["port"])
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
         supervisor = Supervisor(port=options["port"], say=self._say)
         stopped = stop_on_signals(supervisor)
         self._say("Starting chain, site, workers and signer …")
@@ -41,6 +48,16 @@ class Command(BaseCommand):
         finally:
             self._say("Stopping …")
             supervisor.stop()
+            lock.close()
+
+    def _look_at_machine(self, port: int) -> IO[str]:
+        folder = Path(settings.CADASTRE_VAR)
+        is_file = settings.DATABASE["ENGINE"].endswith("sqlite3")
+        check_writable(folder, Path(settings.DATABASE["NAME"]) if is_file else None)
+        lock = take_folder(folder)
+        check_disk(folder)
+        check_port(port)
+        return lock
 
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)
