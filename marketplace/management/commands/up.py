@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from marketplace.management.embedded import relaunch
 from marketplace.management.preflight import check_disk, check_port, check_writable, take_folder
@@ -52,8 +53,8 @@ class Command(BaseCommand):
 
     def _look_at_machine(self, port: int) -> IO[str]:
         folder = Path(settings.CADASTRE_VAR)
-        is_file = settings.DATABASE["ENGINE"].endswith("sqlite3")
-        check_writable(folder, Path(settings.DATABASE["NAME"]) if is_file else None)
+        is_file = connection.vendor == "sqlite"
+        check_writable(folder, Path(str(connection.settings_dict["NAME"])) if is_file else None)
         lock = take_folder(folder)
         check_disk(folder)
         check_port(port)
