@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -20,7 +21,21 @@ from provenance.models import Deployment, Intent
 from provenance.ports import Call, Chain, KeyRing
 
 ETHER = 10**18
+AUTOMINE_SECONDS = 5.0
 RING = SeedKeyRing(bytes(range(1, 33)))
+
+
+class MinedAtOnce(EvmChain):
+    """anvil answers before it has mined what it was sent; on a busy machine, long before. Tests go on when it has."""
+
+    def send_raw(self, raw: bytes) -> str:
+        tx = super().send_raw(raw)
+        over = monotonic() + AUTOMINE_SECONDS
+        while monotonic() < over and self.request("anvil_getAutomine"):
+            if int(self.request("txpool_status")["pending"], 16) == 0 and self.known(tx):
+                break
+            sleep(0.002)
+        return tx
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ def _deployed_once(anvil: Anvil) -> tuple[Deployed, EvmChain]:
     deployed = Deployer(anvil.url, anvil.chain_id, RING).deploy(
         config=config, base_uri="https://register.example", token=None, is_live=False
     )
-    return deployed, EvmChain(anvil.url, chain_id=anvil.chain_id, addresses=deployed.addresses)
+    return deployed, MinedAtOnce(anvil.url, chain_id=anvil.chain_id, addresses=deployed.addresses)
 
 
 @pytest.fixture
