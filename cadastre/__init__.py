@@ -2,7 +2,9 @@
 
 >>> from cadastre import Client
 >>> client = Client("https://cadastre.example", api_key="…")
->>> order = client.buy(dataset, recipient=recipient)
+>>> order = client.buy(offer=client.quote(dataset)["offer"], recipient=recipient)
+
+`examples/license_and_train.py` is a whole program.
 """
 
 from cadastre.client import Client

@@ -65,8 +65,12 @@ def main(words: Sequence[str] | None = None) -> int:
         if refusal.code == UNREACHABLE:
             return NO_SITE
         return UNDECIDED if isinstance(refusal, ChainDown) else REFUSED
-    except (OSError, json.JSONDecodeError) as error:
-        console.refuse(Refusal("machine.refused", str(error)))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        console.refuse(Refusal("machine.refused", f"{where}{error.strerror or error}."))
+        return REFUSED
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        console.refuse(Refusal("machine.unreadable", f"A file does not hold what it should: {error}."))
         return REFUSED
     except KeyboardInterrupt:
         console.refuse(Refusal("stopped", "Stopped; run the same command to go on."))

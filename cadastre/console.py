@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TextIO
 
 from provenance.core.refusal import Refusal
 
+WATCHED_SECONDS, PIPED_SECONDS = 0.1, 10.0
+"""How often progress is shown at most: on a terminal, and in a pipe or a file."""
+
 
 @dataclass(slots=True)
 class Console:
-    """`json_output` prints results as one JSON value; progress is shown only where somebody watches."""
+    """`json_output` prints results as one JSON value; progress goes to standard error, whoever reads it."""
 
     json_output: bool = False
     quiet: bool = False
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
+    _began: float = field(default_factory=monotonic)
     _shown: float = 0.0
     _width: int = 0
 
@@ -45,11 +49,15 @@ class Console:
             print(sentence, file=self.err)
 
     def progress(self, words: str) -> None:
-        """Show a line that replaces itself, at most ten times a second, on a terminal only."""
-        now = time.monotonic()
-        if self.quiet or not self.err.isatty() or now - self._shown < 0.1:
+        """Show how far it is: on a terminal a line that replaces itself, elsewhere a line now and then."""
+        now, is_watched = monotonic(), self.err.isatty()
+        since = self._shown if is_watched else max(self._shown, self._began)
+        if self.quiet or now - since < (WATCHED_SECONDS if is_watched else PIPED_SECONDS):
             return
         self._shown = now
+        if not is_watched:
+            print(words, file=self.err, flush=True)
+            return
         print("\r" + words.ljust(self._width), end="", file=self.err, flush=True)
         self._width = len(words)
 

@@ -50,8 +50,16 @@ class LicenseBundle:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a bundle from a file."""
-        return cls.read(path.read_bytes())
+        """Read a bundle from a file. Raises BundleRefusal, which names the file, when it holds something else."""
+        try:
+            return cls.read(path.read_bytes())
+        except BundleRefusal:
+            raise
+        except Refusal as refusal:
+            raise BundleRefusal(
+                "bundle.file", f"{path} is not a bundle: {refusal.message}", limit=refusal.limit, actual=refusal.actual,
+                todo="Give the file that `cadastre buy` wrote, or fetch it again.",
+            ) from refusal  # fmt: skip
 
     def package(self) -> Package:
         """Return the package to fetch: the one that was granted, or of the certificate, else the newest one."""

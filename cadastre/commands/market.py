@@ -33,12 +33,12 @@ def add_commands(add: AddCommand) -> None:
     search.add_argument("--kind", choices=KINDS)
     search.add_argument("--use", choices=USES, help="only what may be used for this")
     search.add_argument("--visibility", choices=[each.value for each in Visibility])
-    search.add_argument("--max-price", metavar="UNITS", help="in base units")
+    search.add_argument("--max-price", type=units, metavar="UNITS", help="in base units")
 
     buy = add("buy", buy_license, "license a dataset")
     buy.add_argument("dataset", help="its id, or ACCOUNT/NAME")
     buy.add_argument("--offer", metavar="DIGEST", help="one of its offers (default: the current one)")
-    buy.add_argument("--max-price", metavar="UNITS", help="refuse to pay more, in base units")
+    buy.add_argument("--max-price", type=units, metavar="UNITS", help="refuse to pay more, in base units")
     buy.add_argument(
         "--key", help="idempotency key: the same key never buys twice (default: made from offer and --out)"
     )
@@ -66,6 +66,13 @@ def add_commands(add: AddCommand) -> None:
     usage.add_argument("--secret-names", action="store_true", help="send only salted commitments to model and run")
     usage.add_argument("--corrects", metavar="DIGEST", help="an earlier report that this one replaces")
     usage.add_argument("--key", help="idempotency key (default: made from the report)")
+
+
+def units(text: str) -> str:
+    """Return an amount as it was typed, if it is one in base units; argparse says so otherwise."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount in base units: write 240000000 for 240.00")
+    return text
 
 
 def search_datasets(session: Session, options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
@@ -70,9 +70,12 @@ class ApiConnection:
     """Speaks to one site: the origin of `url`. Redirects and links to other origins are refused. Safe with threads."""
 
     def __init__(self, url: str, *, api_key: str | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-            raise ApiRefusal("api.address", f"{url!r} is not the address of a site.", todo="Give http(s)://host.")
+        parts = _site(url)
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise ApiRefusal(
+                "api.key", "That is no API key: keys are one line of plain letters.",
+                todo="Copy it again from the site's page “API keys”.",
+            )  # fmt: skip
         if api_key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise ApiRefusal(
                 "api.plain", "An API key is never sent without encryption.", actual=url, todo="Use the https address."
@@ -171,6 +174,17 @@ class ApiConnection:
         if urlsplit(address)[:2] != urlsplit(self.url)[:2]:
             raise ApiRefusal("api.foreign", f"{self.url} points to another site; it is not followed.", actual=address)
         return address
+
+
+def _site(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_site = parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+        if is_site and (parts.port is None or parts.port):
+            return parts
+    except ValueError:
+        pass  # a port or an IPv6 address that is none
+    raise ApiRefusal("api.address", f"{url!r} is not the address of a site.", todo="Give http(s)://host.")
 
 
 def _wanted_pause(answer: httpx.Response) -> float | None:

@@ -1,12 +1,13 @@
 import argparse
 import hashlib
+import io
 import json
 
 import pytest
 
 from cadastre import cli
 from cadastre.cli import build_parser, main
-from cadastre.console import size_in_words
+from cadastre.console import Console, size_in_words
 from provenance.core.refusal import Refusal
 from tests.client.site import Answer, FakeSite, problem
 from tests.client.test_data_is_got_with_one_command import DATASET_ID, LICENSE_ID, serve
@@ -284,11 +285,57 @@ def test_fingerprints_are_those_of_the_register(run, tmp_path):
     assert (noise["algorithm"], noise["sketches"]) == (None, [])
 
 
-def test_progress_is_shown_to_those_who_watch_only():
-    import io
+@pytest.mark.parametrize("command", ["search", "buy"])
+def test_an_amount_that_is_none_is_refused_before_anything_is_asked(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "1-2", "--max-price", "99.50"])
+    assert ended.value.code == 2
+    assert "99.50" in capsys.readouterr().err
 
-    from cadastre.console import Console
 
+@pytest.mark.parametrize("site", ["register.example", "http://[::1", "http://host:port", "ftp://host", "http://"])
+def test_an_address_that_is_none_is_refused_in_words(run, site):
+    said = run("search", "--site", site)
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "is not the address of a site" in said.err
+
+
+def test_a_key_file_that_holds_something_else_is_refused_in_words(run, site, tmp_path):
+    picture, poem = tmp_path / "picture", tmp_path / "poem"
+    picture.write_bytes(b"\x89PNG\xff\xfe")
+    poem.write_text("roses\nare red")
+    for path in (picture, poem):
+        said = run("login", "--site", site.url, "--key-file", path)
+        assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "no API key" in said.err
+
+
+def test_a_file_that_is_no_bundle_is_named(run, tmp_path):
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Cleo")
+    said = run("get", letter)
+    assert said.code == 1
+    assert f"{letter} is not a bundle" in said.err
+
+
+def test_a_file_that_is_not_there_is_named_without_the_machines_numbers(run, tmp_path):
+    said = run("lookup", tmp_path / "nowhere")
+    assert said.err == f"cadastre: {tmp_path / 'nowhere'}: No such file or directory.\n"
+
+
+def test_progress_in_a_pipe_is_a_line_now_and_then(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("cadastre.console.monotonic", lambda: clock[0])
+    console = Console(out=io.StringIO(), err=io.StringIO(), _began=clock[0])
+    for second in range(31):
+        clock[0] = 100.0 + second
+        console.progress(f"second {second}")
+    console.result({}, "Done.")
+    assert console.err.getvalue() == "second 10\nsecond 20\nsecond 30\n"
+    assert console.out.getvalue() == "Done.\n"
+
+
+def test_progress_on_a_terminal_replaces_itself():
     class Terminal(io.StringIO):
         def isatty(self):
             return True
