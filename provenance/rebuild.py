@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -48,6 +49,8 @@ from provenance.queries import log_state
 from provenance.sequencer import complete_tiles, published_checkpoint
 
 log = logging.getLogger(__name__)
+
+_SCHEMA = re.compile(r"[a-z.-]{1,50}/[0-9]{1,6}")
 
 
 class RebuildRefusal(Refusal):
@@ -294,7 +297,8 @@ def _schema(data: bytes) -> str | None:
     except CanonicalRefusal:
         return None
     schema = document.get("schema") if isinstance(document, dict) else None
-    return schema if isinstance(schema, str) else None
+    # Anybody's document may stand behind a digest on chain; what has no name of the known form is none of ours.
+    return schema if isinstance(schema, str) and _SCHEMA.fullmatch(schema) else None
 
 
 def _required(cid: Cid, sources: tuple[ContentStore, ...]) -> bytes:

@@ -34,9 +34,10 @@ def document_digests(digest: str) -> list[str]:
     """Return the digests of a settlement's index and of its shards in order. Raises SettlingRefusal."""
     parsed = parse_canonical(_document(digest))
     shards = parsed.get("shards") if isinstance(parsed, Mapping) else None
-    if not isinstance(shards, list):
+    named = [shard.get("sha256") for shard in shards if isinstance(shard, Mapping)] if isinstance(shards, list) else []
+    if not isinstance(shards, list) or len(named) != len(shards) or not all(isinstance(each, str) for each in named):
         raise SettlingRefusal("settling.document", "This is not the index of a settlement.", actual=digest)
-    return [digest, *(str(shard["sha256"]) for shard in shards)]
+    return [digest, *map(str, named)]
 
 
 def _document(digest: str) -> bytes:

@@ -21,6 +21,7 @@ from marketplace.core.offer import Offer, market_domain
 from marketplace.core.terms import Terms
 from marketplace.models import Account, LicenseRow, Listing, OfferRow, TermsRow
 from marketplace.queries.addresses import signing_of
+from marketplace.queries.registered import manifest_of
 from provenance.core.canonical import Json, parse_canonical
 from provenance.core.entry import Entry, PersonSignature
 from provenance.core.manifest import Manifest
@@ -233,9 +234,9 @@ def _signer(made: _Made) -> str:
 
 
 def _manifest(record: DatasetRecord) -> Manifest | None:
-    document = Document.objects.filter(sha256=record.manifest).first()
+    found = manifest_of(record, record.manifest)
     try:
-        return None if document is None else Manifest.parse(document.content)
+        return Manifest.from_document(found) if found else None
     except Refusal:
         # On chain anybody may register the digest of anything.
         return None

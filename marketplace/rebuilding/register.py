@@ -10,15 +10,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from marketplace.models import LicenseRow, Listing, PayoutRow
 from marketplace.rebuilding.catalog import catalog_documents, put_up_catalog
 from marketplace.rebuilding.settlements import note_payments, put_up_settlements, settlement_documents
 from provenance import rebuild
 from provenance.core.checkpoint import VerifierKey
-from provenance.models import ChainEvent, Deployment
+from provenance.models import ChainEvent, DatasetRecord, Deployment, ParentEdge
 from provenance.ports import Chain, ContentStore
 from provenance.queries import log_state
 
@@ -60,6 +62,43 @@ def rebuild_register(
     rebuild.finish_chain(deployment, chain, now)
     note_payments(deployment)
     return Rebuilt(blocks, entries, documents, missing, settlements, put_up_catalog(deployment, now=now))
+
+
+def whole_register() -> dict[str, Any]:
+    """Return what is here, in plain values: datasets, parents, licenses, payouts, and the head of the log.
+
+    Amounts are decimal strings of base units; ids are CAIP-19.
+    """
+    edges = ParentEdge.objects.select_related("deployment").order_by("child", "parent")
+    records = DatasetRecord.objects.select_related("deployment").order_by("deployment_id", "token")
+    listed = {row["dataset"]: row for row in Listing.objects.values("dataset", "title", "state", "offer")}
+    licenses = LicenseRow.objects.order_by("pk").values("id", "dataset", "version", "price", "fee", "state")
+    payouts = PayoutRow.objects.order_by("settlement__epoch", "leaf")
+    state = log_state()
+    return {
+        "datasets": [
+            {"id": row.caip, "manifest": row.manifest, "owner": row.owner, **_sale(listed.get(row.caip))}
+            for row in records
+        ],
+        "lineage": [
+            {"child": row.deployment.dataset_caip(row.child), "parent": row.deployment.dataset_caip(row.parent),
+             "bps": row.bps}
+            for row in edges
+        ],
+        "licenses": [{**row, "price": str(row["price"]), "fee": str(row["fee"])} for row in licenses],
+        "payouts": [
+            {"epoch": row.settlement.epoch, "payee": row.payee, "account": row.address, "amount": str(row.amount),
+             "cumulative": str(row.cumulative), "state": row.state, "tx": row.tx}
+            for row in payouts.select_related("settlement")
+        ],
+        "log": {"origin": state.origin, "size": state.size, "root": state.root},
+    }  # fmt: skip
+
+
+def _sale(listing: Mapping[str, Any] | None) -> dict[str, Any]:
+    if listing is None:
+        return {"title": None, "state": "unlisted", "offer": None}
+    return {name: listing[name] for name in ("title", "state", "offer")}
 
 
 def _named(deployment: Deployment) -> Iterator[str]:

@@ -22,12 +22,15 @@ from marketplace.api.money import _token
 from marketplace.core.terms import Use
 from marketplace.models import Account, LicenseRow, Listing, OfferRow, PaidTotal, PayoutRow, SettlementRow
 from marketplace.queries.pins import deployment_document
+from marketplace.rebuilding.settlements import put_up_settlements, settlement_documents
 from provenance import append_only, bootstrap
 from provenance.anchoring import anchor_due
+from provenance.core.canonical import canonical_bytes
 from provenance.core.cid import Cid
 from provenance.core.digest import Sha256
-from provenance.models import ContentAct, Deployment, Document, ParentEdge
+from provenance.models import ChainEvent, ContentAct, Deployment, Document, ParentEdge
 from provenance.queries import log_state
+from provenance.rebuild import rebuild_documents
 from tests.trade.register import Register, terms
 from tests.trade.test_an_epoch_pays_everybody_once import close
 
@@ -209,6 +212,27 @@ def test_documents_that_are_nowhere_are_counted_and_what_they_said_is_left_out(
     call_command("rebuild", pins=pins)
     assert "3 datasets put up" in capsys.readouterr().out
     assert [row["title"] for row in seen(client, "/datasets")["results"]] == ["Photographs of Delft"]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"schema": "cadastre.settlement/1", "shards": [7]},
+        {"schema": "cadastre.settlement/1", "shards": [{"sha256": 7}]},
+        {"schema": "cadastre.settlement/1"}, {"schema": "x\x00" * 40, "shards": []}, [], "cadastre.settlement/1",
+    ],
+)  # fmt: skip
+def test_a_proposal_of_nonsense_stops_no_rebuild(running: Register, index: Any, client: Client) -> None:
+    data = canonical_bytes(index)
+    bootstrap.content_store().put_block(Cid.of_digest(Sha256.of(data)), data)
+    named = {"manifest": "0x" + Sha256.of(data).hex, "settlement": "0x" + Sha256.of(data).hex}
+    ChainEvent.objects.create(
+        deployment=running.deployment, block_number=1, block_hash="0x" + "1" * 64, block_time=1, tx="0x" + "2" * 64,
+        log_index=0, contract=running.deployment.market, name="RootProposed", subject="settlement/0x/1",
+        args={"token": running.world.deployed.token, "epoch": "1", "root": "0x" + "3" * 64, **named},
+    )  # fmt: skip
+    rebuild_documents(running.deployment, bootstrap.content_stores().values(), named=settlement_documents)
+    assert put_up_settlements(running.deployment) == 0
 
 
 def test_half_of_the_keys_and_pins_that_are_none_are_refused(running: Register, pins: Path, tmp_path: Path) -> None:

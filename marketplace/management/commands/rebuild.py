@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from marketplace.rebuilding.register import LogPins, rebuild_register
+from marketplace.rebuilding.register import LogPins, rebuild_register, whole_register
 from provenance import bootstrap
 from provenance.adapters.evm import EvmChain
 from provenance.core.checkpoint import VerifierKey
@@ -36,24 +36,30 @@ class Command(BaseCommand):
         parser.add_argument("--first-block", type=int, help="block of the deployment's first contract")
         parser.add_argument("--vkey", help="verifier key of the log, to rebuild it into an empty database")
         parser.add_argument("--service-key", help="Ed25519 public key of the service in hex, likewise")
+        parser.add_argument("--json", action="store_true", help="print what is here now as one JSON value")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             options |= _pinned(options["pins"]) if options["pins"] else {}
             pins = _log_pins(options)
-            if caught_up := catch_up_log(now=timezone.now()):
+            caught_up = catch_up_log(now=timezone.now())
+            if caught_up and not options["json"]:
                 self.stdout.write(f"{caught_up} log entries came back from the published files")
             if options["registry"]:
                 _adopt(options)
             for deployment in Deployment.objects.order_by("pk"):
-                self._rebuild(deployment, pins)
+                self._rebuild(deployment, pins, say=not options["json"])
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
+        if options["json"]:
+            self.stdout.write(json.dumps(whole_register(), indent=2, ensure_ascii=False))
 
-    def _rebuild(self, deployment: Deployment, pins: LogPins | None) -> None:
+    def _rebuild(self, deployment: Deployment, pins: LogPins | None, *, say: bool) -> None:
         found = rebuild_register(
             deployment, bootstrap.chain(deployment), bootstrap.content_stores().values(), pins=pins, now=timezone.now()
         )
+        if not say:
+            return
         self.stdout.write(
             f"{deployment}: {found.blocks} blocks, {found.entries} log entries, {found.documents} documents, "
             f"{found.missing} found nowhere, {found.settlements} settlements, {found.listings} datasets put up"
