@@ -35,3 +35,8 @@ class Transport(filesystem.Transport):
     """kombu's file transport over these channels."""
 
     Channel = Channel
+
+    @property
+    def default_connection_params(self) -> dict[str, Any]:
+        """None: a folder has no host, and kombu warns newcomers of the one that it would make up."""
+        return {}

@@ -80,7 +80,7 @@ class Supervisor:
             self._start_chain()
             self._start_store()
             call_command("migrate", interactive=False, verbosity=0)
-            self._manage("deploy_contracts")
+            self._manage("deploy_contracts", "--verbosity", "0")
             self._adopt_chain()
             for name, command in self._programs().items():
                 self._keep(name, command)

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from marketplace.management.embedded import MARK, relaunch
+from marketplace.management.speaking import SpeakingCommand
 from marketplace.management.story.check import check_without_the_site
 from marketplace.management.story.figures import gas_per_action, log_head, payouts
+from marketplace.management.story.report import check_report
 from marketplace.management.story.tell import Story, tell
 from marketplace.management.supervisor import Supervisor, stop_on_signals
 from marketplace.queries.deployments import current_deployment
@@ -27,7 +29,7 @@ from provenance.core.refusal import Refusal
 FOLDER = "CADASTRE_DEMO_FOLDER"
 
 
-class Command(BaseCommand):
+class Command(SpeakingCommand):
     """Tell the story, stop the site, and check that everything still holds."""
 
     help = "Run the demo story on a fresh instance and verify every step; writes var/demo/report.json."
@@ -42,19 +44,20 @@ class Command(BaseCommand):
         if os.environ.get(MARK) != "1":
             relaunch(_fresh_instance())
         folder, port = Path(os.environ[FOLDER]), int(os.environ["CADASTRE_DEMO_PORT"])
-        supervisor = Supervisor(port=port, say=self._say)
+        supervisor = Supervisor(port=port, say=self.say)
         stopped = stop_on_signals(supervisor)
         began = time.monotonic()
-        story = Story(site=supervisor.url, folder=folder / "story", say=self._say, stopped=stopped)
+        story = Story(site=supervisor.url, folder=folder / "story", say=self.say, stopped=stopped, begin=self.begin)
         try:
-            self._say(f"A fresh instance on {connection.vendor}, store {settings.CADASTRE_STORE}.")
+            self.say(f"A fresh instance on {connection.vendor}, store {settings.CADASTRE_STORE}.")
             with story.step("start", "Chain, site, workers, beat and signer are running"):
                 supervisor.start()
             tell(story)
             self._check(story, supervisor, folder)
+            check_report(story.report)
         except (Refusal, TimeoutError) as refusal:
-            self._say(f"  ✕ {refusal}")
-            self._say(f"The instance is kept for a look: {folder}")
+            self.say(f"  ✕ {refusal}")
+            self.say(f"The instance is kept for a look: {folder}")
             options["keep"] = True
             raise CommandError(str(refusal)) from refusal
         finally:
@@ -67,7 +70,7 @@ class Command(BaseCommand):
         options["report"].parent.mkdir(parents=True, exist_ok=True)
         options["report"].write_text(json.dumps(story.report, indent=2, ensure_ascii=False, default=str) + "\n")
         self._table(story)
-        self._say(f"Every step was verified, in {story.report['seconds']['all']} s. Report: {options['report']}")
+        self.say(f"Every step was verified, in {story.report['seconds']['all']} s. Report: {options['report']}")
 
     def _check(self, story: Story, supervisor: Supervisor, folder: Path) -> None:
         story.report["payouts"] = payouts(story.report["settlement"])
@@ -90,20 +93,16 @@ class Command(BaseCommand):
 
     def _table(self, story: Story) -> None:
         report = story.report
-        self._say("")
+        self.say("")
         for row in report["datasets"]:
-            self._say(f"  {row['title'][:52]:52}  {row['files']:>4} files  {row['package_root_cid'][:20]}…")
+            self.say(f"  {row['title'][:52]:52}  {row['files']:>4} files  {row['package_root_cid'][:20]}…")
         copy = report["copy_refused"]
-        self._say(f"  Mallory's copy: {copy['share']} of the records match ({copy['kind']}); not listed")
+        self.say(f"  Mallory's copy: {copy['share']} of the records match ({copy['kind']}); not listed")
         sold = report["license"]
-        self._say(f"  License {sold['id'].rsplit('-', 1)[1]}: {sold['price']} base units, fee {sold['fee']}")
+        self.say(f"  License {sold['id'].rsplit('-', 1)[1]}: {sold['price']} base units, fee {sold['fee']}")
         for row in report["payouts"]:
-            self._say(f"  Payee {row['payee']:>3}: {row['amount']:>12}  {', '.join(row['reason'])}")
-        self._say("")
-
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()
+            self.say(f"  Payee {row['payee']:>3}: {row['amount']:>12}  {', '.join(row['reason'])}")
+        self.say("")
 
 
 def _fresh_instance() -> dict[str, str]:

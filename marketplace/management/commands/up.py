@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
 
 from marketplace.management.embedded import relaunch
 from marketplace.management.preflight import check_disk, check_port, check_writable, take_folder
+from marketplace.management.speaking import SpeakingCommand
 from marketplace.management.story.load import load_story_if_empty
 from marketplace.management.supervisor import Supervisor, stop_on_signals
 from provenance.core.refusal import Refusal
 
 
-class Command(BaseCommand):
+class Command(SpeakingCommand):
     """Start the chain, the site, the workers, beat and the signer; load the demo story into an empty register."""
 
     help = "Start everything on this machine and, when the register is empty, load the demo story."
@@ -34,20 +35,21 @@ class Command(BaseCommand):
             lock = self._look_at_machine(options["port"])
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        supervisor = Supervisor(port=options["port"], say=self._say)
+        supervisor = Supervisor(port=options["port"], say=self.say)
         stopped = stop_on_signals(supervisor)
-        self._say("Starting chain, site, workers and signer …")
+        self.say("Starting chain, site, workers and signer …")
         try:
             supervisor.start()
-            self._say(f"The site answers at {supervisor.url}")
+            self.say(f"The site answers at {supervisor.url}")
+            self.say(f"The chain's node answers at {settings.CADASTRE_RPC_URL} (what --rpc asks for)")
             if not options["no_story"]:
-                load_story_if_empty(supervisor, say=self._say, stopped=stopped)
-            self._say("Ctrl-C stops everything. Started again, it goes on where it was.")
+                load_story_if_empty(supervisor, say=self.say, begin=self.begin, stopped=stopped)
+            self.say("Ctrl-C stops everything. Started again, it goes on where it was.")
             supervisor.watch(until=stopped)
         except (Refusal, TimeoutError) as refusal:
             raise CommandError(str(refusal)) from refusal
         finally:
-            self._say("Stopping …")
+            self.say("Stopping …")
             supervisor.stop()
             lock.close()
 
@@ -59,7 +61,3 @@ class Command(BaseCommand):
         check_disk(folder)
         check_port(port)
         return lock
-
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        self.stdout.flush()

@@ -5,13 +5,19 @@
 3. Bundle and blocks decrypt without the site.
 4. The settlement is recomputed from chain and blocks.
 5. Balances on chain, read by an independent call, are what the settlement says.
+6. A stranger rebuilds catalogue, lineage, licenses, payouts and log into an empty database, without any key.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from cadastre.pins import chain_of
 from marketplace.management.story.cast import Person
@@ -22,7 +28,7 @@ NEVER_FAILS = frozenset({"pass", "not checked"})
 
 
 def check_without_the_site(story: Story, *, rpc: str, source: list[str], tokens: list[dict[str, Any]]) -> None:
-    """Check steps 1 to 5; `source` are the words that name where blocks lie. Raises StoryRefusal, CommandFailed."""
+    """Check steps 1 to 6; `source` are the words that name where blocks lie. Raises StoryRefusal, CommandFailed."""
     cleo = story.cast["cleo"]
     bundle = Path(story.report["bundle"])
     with story.step("verify", "With the site stopped, the verifier passes Cleo's license"):
@@ -44,6 +50,8 @@ def check_without_the_site(story: Story, *, rpc: str, source: list[str], tokens:
     with story.step("balances", "Balances on chain are what the settlement says"):
         pins = json.loads((cleo.home / "profile.json").read_text())["pins"]
         _balances(story, audited, rpc, chain_of(pins, rpc).chain_id, tokens)
+    with story.step("rebuild", "A stranger rebuilds the register from chain and blocks, without keys and database"):
+        story.report["rebuilt"] = _rebuilt(story, rebuild_as_stranger(story.folder / "stranger", pins, rpc))
 
 
 def flip_one_byte(person: Person, bundle: Path, rpc: str) -> dict[str, str]:
@@ -59,6 +67,53 @@ def flip_one_byte(person: Person, bundle: Path, rpc: str) -> dict[str, str]:
     if failed is None:
         raise StoryRefusal("story.tamper", "The altered bundle failed, but no step says why.")
     return {"step": failed["step"], "detail": failed["detail"]}
+
+
+def rebuild_as_stranger(folder: Path, pins: dict[str, Any], rpc: str) -> dict[str, Any]:
+    """Run `manage.py rebuild` as somebody who has the pins, a node and the blocks. Raises StoryRefusal."""
+    folder.mkdir(parents=True)
+    (folder / "pins.json").write_text(json.dumps(pins))
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("CADASTRE_", "DATABASE_URL"))}
+    environment = {
+        **known,
+        "CADASTRE_VAR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'stranger.sqlite3'}",
+        "CADASTRE_RPC_URL": rpc,
+        "CADASTRE_STORE": settings.CADASTRE_STORE,
+        "CADASTRE_KUBO_API": settings.CADASTRE_KUBO_API,
+        "CADASTRE_BLOCK_DIR": str(settings.CADASTRE_BLOCK_DIR),
+        "CADASTRE_LOG_LEVEL": "ERROR",
+    }
+    said = ""
+    for words in (["migrate", "--verbosity", "0"], ["rebuild", "--pins", str(folder / "pins.json"), "--json"]):
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            raise StoryRefusal(
+                "story.rebuild", f"manage.py {words[0]}: {done.stderr.strip()[-800:]}", actual=done.returncode
+            )
+        said = done.stdout
+    return dict(json.loads(said))
+
+
+def _rebuilt(story: Story, found: dict[str, Any]) -> dict[str, Any]:
+    """Compare what came back with what was published, sold and paid. Raises StoryRefusal."""
+    listed = {row["manifest"] for row in found["datasets"] if row["state"] == "listed" and row["offer"]}
+    published = {row["manifest_sha256"] for row in story.report["datasets"]}
+    paid = {(row["payee"], row["cumulative"], row["tx"]) for row in story.report["payouts"]}
+    paid_there = {(row["payee"], row["cumulative"], row["tx"]) for row in found["payouts"]}
+    sold = story.report["license"]["id"].rpartition("-")[2]
+    if listed != published or paid != paid_there or sold not in [_number(row["id"]) for row in found["licenses"]]:
+        raise StoryRefusal(
+            "story.rebuilt", "What a stranger rebuilds is not what was published, sold and paid.",
+            limit=f"{len(published)} datasets, license {sold}, {len(paid)} payouts", actual=json.dumps(found)[:800],
+        )  # fmt: skip
+    counts = {name: len(found[name]) for name in ("datasets", "lineage", "licenses", "payouts")}
+    return {**counts, "log": found["log"]["size"]}
+
+
+def _number(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _balances(story: Story, audited: dict[str, Any], rpc: str, chain_id: int, tokens: list[dict[str, Any]]) -> None:

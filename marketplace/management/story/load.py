@@ -11,12 +11,14 @@ from marketplace.models import User
 from provenance.core.refusal import Refusal
 
 
-def load_story_if_empty(supervisor: Supervisor, *, say: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+def load_story_if_empty(
+    supervisor: Supervisor, *, say: Callable[[str], None], begin: Callable[[str], None], stopped: Callable[[], bool]
+) -> None:
     """Tell the story when nobody has ever signed up; then say who can sign in, and what to try."""
     letter = Path(supervisor.var) / "story" / "accounts.txt"
     if not User.objects.exists():
         say("The register is empty: loading the demo story through the real pipeline (two minutes or so).")
-        story = Story(site=supervisor.url, folder=letter.parent, say=say, stopped=stopped)
+        story = Story(site=supervisor.url, folder=letter.parent, say=say, stopped=stopped, begin=begin)
         try:
             tell(story)
         except Refusal as refusal:
@@ -36,7 +38,8 @@ def _letter(story: Story) -> str:
         f"  {story.site}/                       what is listed",
         *([f"  {story.site}/d/{derived['id']}/provenance   a trail, without an account"] if derived else []),
         f"  {story.site}/publish                publish something (drop the folder var/story/copy: it is stopped)",
-        "  .venv/bin/python -m cadastre --help    the command line",
+        f"  {story.site}/settings/keys          make an API key, then: bin/cadastre login --site {story.site}",
+        "  bin/cadastre --help                   the command line",
         "",
     ]
     return "\n".join(lines)

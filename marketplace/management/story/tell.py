@@ -13,22 +13,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from cadastre.client import Client
 from cadastre.folder import files_of
+from marketplace.actions.contributors import accept_contribution
 from marketplace.core.adapting import adapted
+from marketplace.core.spdx import OPEN_LICENSES
 from marketplace.core.terms import Rate, RateUnit
 from marketplace.management.story import data
 from marketplace.management.story.cast import Person, enlist
+from marketplace.models import PayeeRow, User
+from marketplace.queries.actors import actor_of_user
 from provenance.core.refusal import Refusal
 
 PHOTOGRAPHS_PRICE = "240.00"
@@ -52,6 +59,8 @@ class Story:
     folder: Path
     say: Callable[[str], None]
     stopped: Callable[[], bool] = lambda: False
+    # Told when a step begins, for somebody who watches.
+    begin: Callable[[str], None] = lambda _words: None
     cast: dict[str, Person] = field(default_factory=dict)
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=lambda: {"seconds": {}})
@@ -60,6 +69,7 @@ class Story:
     def step(self, name: str, words: str) -> Iterator[None]:
         """Time one step and say how it went."""
         started = time.monotonic()
+        self.begin(f"  … {words}")
         yield
         seconds = time.monotonic() - started
         self.report["seconds"][name] = round(seconds, 2)
@@ -86,11 +96,19 @@ def tell(story: Story) -> None:
         sign_everybody_up(story)
     with story.step("publish photographs", "Ada publishes 14 photographs, locked, and shares the income with Noor"):
         publish_photographs(story, sources)
+    with story.step("accept share", "Noor accepts her share"):
+        accept_share(story)
     with story.step("publish prose", "Emil publishes a text corpus, open"):
-        prose = {"title": "Topics of the Python documentation", "kind": "text", "rights": data.PROSE_RIGHTS}
+        prose = {
+            "title": "Topics of the Python documentation", "kind": "text", "rights": data.PROSE_RIGHTS,
+            "terms": OPEN_LICENSES["PSF-2.0"].terms(credit="Python Software Foundation").to_document(),
+        }  # fmt: skip
         publish_open(story, "emil", "prose", sources.prose, prose)
     with story.step("publish table", "Ben publishes climate tables, open"):
-        table = {"title": "Sunspots, carbon dioxide, sea temperature", "kind": "table", "rights": data.TABLE_RIGHTS}
+        table = {
+            "title": "Sunspots, carbon dioxide, sea temperature", "kind": "table", "rights": data.TABLE_RIGHTS,
+            "terms": OPEN_LICENSES["CC0-1.0"].terms().to_document(),
+        }  # fmt: skip
         publish_open(story, "ben", "table", sources.tables, table)
     with story.step("derive", "Ben licenses the photographs and publishes a dataset built from them and his table"):
         derive(story, sources)
@@ -144,6 +162,27 @@ def publish_photographs(story: Story, sources: data.Sources) -> None:
     publish(story, "ada", "photographs", sources.photographs, description)
 
 
+def accept_share(story: Story) -> None:
+    """Step 1: what the link in the letter to Noor does. Until she accepts, her share waits on chain."""
+    if "filebased" not in settings.EMAIL_BACKEND:
+        return  # the letter went out to example.org
+    noor = story.cast["noor"]
+    token = story.wait("A letter came to Noor", lambda: _invited(noor))
+    share = accept_contribution(by=actor_of_user(User.objects.get(email=noor.email)), token=token, now=timezone.now())
+    accepted = PayeeRow.objects.filter(address=share.address, accepted=True)
+    story.wait("Noor's share was accepted on chain", accepted.all().exists)
+
+
+def _invited(person: Person) -> str | None:
+    for path in Path(settings.EMAIL_FILE_PATH).glob("*"):
+        for raw in path.read_bytes().split(b"\n" + b"-" * 79 + b"\n"):
+            letter = message_from_bytes(raw.lstrip(), policy=policy.default)
+            found = re.search(r"/contribution/([\w-]+)", letter.get_content()) if letter["To"] == person.email else None
+            if found is not None:
+                return found[1]
+    return None
+
+
 def publish_open(story: Story, who: str, name: str, folder: Path, description: dict[str, Any]) -> None:
     """Step 1: open data, free of charge."""
     kind = description["kind"]
@@ -153,7 +192,6 @@ def publish_open(story: Story, who: str, name: str, folder: Path, description: d
         "description": "Shipped with free software; published here so that others can name it as a source.",
         "visibility": "open",
         "languages": ["en"] if kind == "text" else [],
-        "terms": adapted("open-cc0-1.0").to_document(),
         "price": "0",
         "slug": name,
     }
@@ -240,7 +278,14 @@ def stop_the_copy(story: Story, sources: data.Sources) -> None:
     matches = client.matches(draft)
     if state["state"] not in {"held", "stopped"} or not matches:
         raise StoryRefusal("story.copy", "The altered copy was not stopped.", actual=state["state"])
-    match = matches[0]
+    # Ben's pictures were made from the same photographs, so they match, too.
+    original = story.datasets["photographs"]["id"]
+    match = next((each for each in matches if each["dataset"] == original), None)
+    if match is None:
+        raise StoryRefusal(
+            "story.match", "The copy was stopped for another dataset than the one that it was made from.",
+            limit=original, actual=", ".join(str(each["dataset"]) for each in matches),
+        )  # fmt: skip
     story.report["copy_refused"] = {
         "kind": match["kind"],
         "share": match["share_percent"],

@@ -37,6 +37,8 @@ class Command(BaseCommand):
             deployment = self._deployed(options)
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
+        if not options["verbosity"]:
+            return
         self.stdout.write(f"chain    {deployment.chain_id}")
         for name in ("registry", "market", "anchor"):
             self.stdout.write(f"{name:8} {getattr(deployment, name)}")
