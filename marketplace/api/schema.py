@@ -15,12 +15,12 @@ from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
+from marketplace.api.guide import EXAMPLES, HEADERS, INTRODUCTION, OPERATIONS, PARAMETERS
 from marketplace.api.pages import PageQuery
 from marketplace.api.problems import CONTENT_TYPE as PROBLEM_TYPE
 from marketplace.api.problems import Problem
 
 REFS = "#/components/schemas/{name}"
-RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _REASONS = {
     400: "The request cannot be read",
     401: "No key, or a wrong one",
@@ -135,6 +135,7 @@ class ResourceSchema(AutoSchema):
         found: dict[str, Any] = {
             "operationId": _name(path, self.method),
             "summary": said.summary,
+            **_described(OPERATIONS, _name(path, self.method)),
             "tags": [path.removeprefix("/api/v1/").partition("/")[0]],
             "security": self._security(),
             "responses": self._responses(said),
@@ -162,7 +163,13 @@ class ResourceSchema(AutoSchema):
 
     def _parameters(self, said: Operation) -> list[dict[str, Any]]:
         found = [
-            {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS.get(name, _UUID)}
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": _PATH_SCHEMAS.get(name, _UUID),
+                **_described(PARAMETERS, name),
+            }
             for name in re.findall(r"\{(\w+)\}", self.path)
         ]
         if said.query is not None:
@@ -174,7 +181,7 @@ class ResourceSchema(AutoSchema):
                     "in": "header",
                     "required": parameter.required,
                     "schema": dict(parameter.schema),
-                    "description": parameter.description,
+                    "description": parameter.description or PARAMETERS[parameter.name],
                 }
             )
         return found
@@ -186,7 +193,13 @@ class ResourceSchema(AutoSchema):
             self._register(name, schema)
         required = set(own.get("required", ()))
         return [
-            {"name": name, "in": "query", "required": name in required, "schema": schema}
+            {
+                "name": name,
+                "in": "query",
+                "required": name in required,
+                "schema": schema,
+                **_described(PARAMETERS, name),
+            }
             for name, schema in own["properties"].items()
         ]
 
@@ -240,6 +253,7 @@ class ResourceSchema(AutoSchema):
         return schema
 
     def _register(self, name: str, schema: dict[str, Any]) -> None:
+        schema = {**schema, "examples": [EXAMPLES[name]]} if name in EXAMPLES else schema
         component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=schema)
         self.registry.register_on_missing(component)
 
@@ -263,6 +277,7 @@ def schema_bytes() -> bytes:
     """Return the OpenAPI document; it is the same for everybody and as long as the process lives."""
     patterns = [path("api/v1/", include("marketplace.api.urls"))]
     document = ApiSchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
+    document["info"]["description"] = INTRODUCTION
     return msgspec.json.encode(document)
 
 
@@ -279,7 +294,11 @@ def _raw_schema(media_type: str) -> dict[str, Any]:
 
 
 def _rate_headers() -> dict[str, Any]:
-    return {name: {"schema": {"type": "integer"}} for name in RATE_HEADERS}
+    return {name: {"schema": {"type": "integer"}, "description": words} for name, words in HEADERS.items()}
+
+
+def _described(words: Mapping[str, str], name: str) -> dict[str, str]:
+    return {"description": words[name]} if name in words else {}
 
 
 def _name(path: str, method: str) -> str:

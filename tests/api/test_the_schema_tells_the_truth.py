@@ -11,10 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from marketplace.api.guide import EXAMPLES, OPERATIONS, PARAMETERS
+from marketplace.api.money import Money
 from marketplace.api.names import id_of
-from marketplace.api.schema import schema_bytes
+from marketplace.api.problems import Problem
+from marketplace.api.schema import Raw, schema_bytes
+from marketplace.api.urls import urlpatterns
 from marketplace.models import Order
 from provenance.models import Submission
 from tests.api.conftest import PRICE, RECIPIENT, TABLE, table
@@ -142,3 +147,37 @@ def test_every_reference_of_the_schema_leads_somewhere():
     used = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert used <= named
     assert named - used == set()
+
+
+def bodies() -> dict[str, type]:
+    """The types that JSON bodies are read by, by name."""
+    found: dict[str, type] = {}
+    for pattern in urlpatterns:
+        view = getattr(pattern.callback, "cls", None)
+        for method in ("get", "post", "patch", "delete", "head"):
+            said = getattr(getattr(view, method, None), "operation", None)
+            found |= {kind.__name__: kind for kind in (said.body if said else ()) if not isinstance(kind, Raw)}
+    return found
+
+
+def test_every_body_has_an_example_that_is_read_as_it():
+    read = {**bodies(), "Money": Money, "Problem": Problem}
+    assert read.keys() == EXAMPLES.keys()
+    for name, example in EXAMPLES.items():
+        msgspec.convert(example, read[name], strict=True)
+    schemas = json.loads(schema_bytes())["components"]["schemas"]
+    assert all(schemas[name]["examples"] == [example] for name, example in EXAMPLES.items())
+
+
+def test_every_parameter_and_every_write_is_described():
+    document = json.loads(schema_bytes())
+    assert "GET /datasets" in document["info"]["description"]
+    names = {said["operationId"] for methods in document["paths"].values() for said in methods.values()}
+    assert OPERATIONS.keys() <= names
+    used = set()
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            used |= {parameter["name"] for parameter in said.get("parameters", ())}
+            assert all(parameter["description"] for parameter in said.get("parameters", ())), (method, path)
+            assert method == "get" or said["description"], (method, path)
+    assert PARAMETERS.keys() <= used
