@@ -16,6 +16,8 @@ def test_every_alarm_has_its_row():
     for source in sources:
         for call in re.findall(r"raise_alarm\((.*?)\)", source, flags=re.DOTALL):
             raised |= set(re.findall(r'code="([a-z._]+)"', call))
+            for name in re.findall(r"code=(_[A-Z_]+)", call):
+                raised |= set(re.findall(rf'^{name} = "([a-z._]+)"$', source, flags=re.MULTILINE))
         raised |= set(re.findall(r'code = "([a-z._]+)" if .* else "[a-z._]+"$', source, flags=re.MULTILINE))
         raised |= set(re.findall(r'code = "[a-z._]+" if .* else "([a-z._]+)"$', source, flags=re.MULTILINE))
     assert {"journal.sum", "journal.shortage"} <= raised
