@@ -9,6 +9,8 @@ from django.core.mail import mail_admins
 from django.db import IntegrityError, transaction
 
 from marketplace.models import Alarm
+from provenance.models import LogState
+from provenance.sequencer import head_beyond
 
 log = logging.getLogger(__name__)
 
@@ -34,3 +36,20 @@ def clear_alarm(*, code: str, now: datetime, by: str, subject: str = "") -> bool
 def open_alarms(prefix: str = "") -> list[Alarm]:
     """Return the open alarms whose code begins with `prefix`, oldest first."""
     return list(Alarm.objects.filter(cleared=None, code__startswith=prefix).order_by("raised"))
+
+
+def watch_log(*, now: datetime) -> bool:
+    """Raise `log.behind` when the database is behind the log that was published; return whether it is.
+
+    The signer signs no entry until then, so that the log never forks; facts wait meanwhile.
+    """
+    state = LogState.objects.exclude(vkey="").first()
+    head = head_beyond(state) if state else None
+    if state is None or head is None:
+        return False
+    raise_alarm(
+        code="log.behind", subject=state.origin, now=now,
+        message=f"{head.size} entries were published, the database has {state.size}. Nothing enters the log until "
+        "`manage.py rebuild` has taken the missing ones back.",
+    )  # fmt: skip
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from celery import shared_task
 from django.utils import timezone
 
-from marketplace import idempotency, limits
+from marketplace import alarms, idempotency, limits
 from marketplace.actions import custody, licenses, money, offers, outcomes, quotes, vouchers
 from marketplace.actions.contributors import advance_contributors
 from marketplace.queries.deployments import tokens_of
@@ -58,8 +58,9 @@ def settle() -> None:
 
 @shared_task(name="marketplace.tasks.reconcile", ignore_result=True)
 def reconcile() -> None:
-    """Compare the journal with itself and with the chain."""
+    """Compare the journal with itself and with the chain, and the log with what was published of it."""
     now = timezone.now()
+    _guarded("watch the log", lambda: alarms.watch_log(now=now))
     _guarded("check the journal", lambda: reconciling.check_journal(now=now))
     for deployment in Deployment.objects.filter(halted="").order_by("pk"):
         _guarded("reconcile", lambda: reconciling.reconcile(deployment, now=now))  # noqa: B023  # runs at once

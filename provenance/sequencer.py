@@ -153,12 +153,20 @@ def published_checkpoint(state: LogState) -> Checkpoint | None:
         return None
 
 
-def _refuse_to_fork(state: LogState) -> None:
-    # A database that was restored from a backup: whoever has the published head would hold a proof against us.
+def head_beyond(state: LogState) -> Checkpoint | None:
+    """Return the published head that the database does not reach or contradicts, or None when all is in order.
+
+    A database that was restored from a backup is behind: whoever has the published head would hold a proof against us.
+    """
     published = published_checkpoint(state)
     if published is None or published.size < state.size:
-        return
-    if (published.size, published.root.hex()) != (state.size, state.root):
+        return None
+    return None if (published.size, published.root.hex()) == (state.size, state.root) else published
+
+
+def _refuse_to_fork(state: LogState) -> None:
+    published = head_beyond(state)
+    if published is not None:
         raise SequencerRefusal(
             "log.behind", "The database is behind the log that was published.", limit=published.size,
             actual=state.size, todo="Run: manage.py rebuild",

@@ -29,6 +29,7 @@ from provenance.models import (
     SignatureRequest,
     Submission,
 )
+from provenance.sequencer import head_beyond
 
 AT_REST = ("final", "failed", "expired")
 
@@ -55,12 +56,15 @@ class Operations:
     reconciliations: tuple[Reconciliation, ...]
     settlements: tuple[SettlementRow, ...]
     log: LogState | None
+    # Entries that were published, when the database is behind them; else None.
+    published: int | None
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing demands a person: no alarm, no halt, no paused lane."""
+        """Whether nothing demands a person: no alarm, no halt, no paused lane, no log that stands still."""
         halted = any(deployment.halted for deployment in self.deployments)
-        return not (self.alarms or halted or any(lane.paused for lane in self.lanes))
+        behind = self.published is not None
+        return not (self.alarms or halted or behind or any(lane.paused for lane in self.lanes))
 
 
 def operations(*, now: datetime) -> Operations:
@@ -78,6 +82,8 @@ def operations(*, now: datetime) -> Operations:
         ("submissions", Submission.objects.filter(state__in=("checking", "passed", "sealing", "packaged")), "changed"),
         ("pins", PinRow.objects.exclude(state="pinned"), "due"),
     )
+    log = LogState.objects.first()
+    beyond = head_beyond(log) if log and log.vkey else None
     return Operations(
         deployments=tuple(Deployment.objects.order_by("pk")),
         lanes=tuple(Lane.objects.order_by("chain_id", "name")),
@@ -87,7 +93,8 @@ def operations(*, now: datetime) -> Operations:
         alarms=tuple(alarms.open_alarms()),
         reconciliations=tuple(Reconciliation.objects.order_by("token", "side")),
         settlements=tuple(SettlementRow.objects.order_by("-created")[:10]),
-        log=LogState.objects.first(),
+        log=log,
+        published=beyond.size if beyond else None,
     )
 
 

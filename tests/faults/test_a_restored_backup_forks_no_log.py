@@ -12,6 +12,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django import Settings
 
+import marketplace.tasks
+from marketplace.alarms import clear_alarm
+from marketplace.models import Alarm
+from marketplace.queries.operations import operations
 from provenance import append_only
 from provenance.adapters.keystore import SeedKeyRing
 from provenance.core.checkpoint import VerifierKey, open_checkpoint
@@ -88,6 +92,28 @@ def test_a_database_behind_the_published_log_signs_nothing(restored: str, folder
     sign_once(RING, NOW)
     assert log_state().size == LogEntry.objects.count() == 300
     assert (folder / "checkpoint").read_text() == restored
+
+
+def test_the_operator_is_told_once_and_sees_it_until_the_entries_are_back(restored: str) -> None:
+    marketplace.tasks.reconcile()
+    marketplace.tasks.reconcile()
+    alarm = Alarm.objects.get(code="log.behind")
+    assert "320 entries were published, the database has 300" in alarm.message
+    found = operations(now=NOW)
+    assert (found.published, found.healthy) == (320, False)
+
+    call_command("rebuild")
+    clear_alarm(code="log.behind", subject=alarm.subject, now=NOW, by="operator")
+    marketplace.tasks.reconcile()
+    found = operations(now=NOW)
+    assert (found.published, found.alarms, found.healthy) == (None, (), True)
+
+
+def test_a_log_that_is_in_order_is_no_alarm(folder: Path) -> None:
+    grow(1, 2, 3)
+    marketplace.tasks.reconcile()
+    assert not Alarm.objects.exists()
+    assert operations(now=NOW).published is None
 
 
 def test_rebuilding_takes_the_missing_entries_back_and_the_log_goes_on(
