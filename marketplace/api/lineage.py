@@ -16,11 +16,12 @@ CHILDREN_SHOWN = 500
 
 
 class LineageNode(msgspec.Struct):
-    """A dataset of the graph; `title` is null for one that is not listed here."""
+    """A dataset of the graph; `title` is null for one that is not listed here, `manifest` is its newest version."""
 
     id: str
     caip: str
     title: str | None
+    manifest: str | None
 
 
 class Lineage(msgspec.Struct):
@@ -45,7 +46,7 @@ class LineageResource(Resource):
         names = sorted(record.deployment.dataset_caip(number) for number in numbers)
         answer = Lineage(
             dataset=record.slug,
-            nodes=[LineageNode(id_of(name), name, found.titles.get(name)) for name in names],
+            nodes=[LineageNode(id_of(name), name, found.titles.get(name), found.manifests.get(name)) for name in names],
             ancestors=[shown_edge(record, edge) for edge in found.ancestors],
             children=[shown_edge(record, edge) for edge in found.children],
         )

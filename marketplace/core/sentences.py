@@ -102,10 +102,24 @@ def ground_in_words(ground: Ground) -> str:
             assert_never(ground)
 
 
+def term_in_words(days: int) -> str:
+    """Return how long a license holds: `2 years`, `90 days`."""
+    years, rest = divmod(days, 365)
+    if years and not rest:
+        return "one year" if years == 1 else f"{years} years"
+    return "one day" if days == 1 else f"{days:,} days"
+
+
+def listed(words: Iterable[str], last: str) -> str:
+    """Return words as a list in a sentence, `last` before the last of them."""
+    *first, final = words
+    return f"{', '.join(first)} {last} {final}" if first else final
+
+
 def _uses(terms: Terms) -> str:
-    granted = _listed((use_in_words(use) for use in _in_order(terms.uses)), "and")
+    granted = listed((use_in_words(use) for use in _in_order(terms.uses)), "and")
     refused = [use_in_words(use) for use in _in_order(set(Use) - terms.uses)]
-    return f"You may {granted}." + (f" You may not {_listed(refused, 'or')}." if refused else "")
+    return f"You may {granted}." + (f" You may not {listed(refused, 'or')}." if refused else "")
 
 
 def _commerce(terms: Terms) -> str:
@@ -113,15 +127,10 @@ def _commerce(terms: Terms) -> str:
 
 
 def _places_and_time(terms: Terms) -> str:
-    where = "worldwide" if terms.worldwide else "in " + _listed(sorted(terms.territory), "and")
+    where = "worldwide" if terms.worldwide else "in " + listed(sorted(terms.territory), "and")
     if terms.term_days is None:
         return f"The license holds {where}, without an end."
-    years, days = divmod(terms.term_days, 365)
-    if years and not days:
-        long = "one year" if years == 1 else f"{years} years"
-    else:
-        long = "one day" if terms.term_days == 1 else f"{terms.term_days:,} days"
-    return f"The license holds {where}, for {long}."
+    return f"The license holds {where}, for {term_in_words(terms.term_days)}."
 
 
 def _people(terms: Terms) -> str:
@@ -173,7 +182,7 @@ def _duties(terms: Terms) -> tuple[str, ...]:
 def _revocation(terms: Terms) -> str:
     if terms.revocation is None:
         return "The license cannot be revoked."
-    grounds = _listed((ground_in_words(ground) for ground in sorted(terms.revocation.grounds)), "or")
+    grounds = listed((ground_in_words(ground) for ground in sorted(terms.revocation.grounds)), "or")
     notice, cure = _days(terms.revocation.notice_days), _days(terms.revocation.cure_days)
     return (
         f"The license may be revoked for {grounds}, after {notice} of notice and {cure} to put it right; "
@@ -188,11 +197,6 @@ def _days(days: int) -> str:
 def _in_order(uses: Iterable[Use]) -> list[Use]:
     order = (Use.PRETRAIN, Use.FINE_TUNE, Use.EVALUATE, Use.RETRIEVE, Use.DERIVE, Use.REDISTRIBUTE)
     return sorted(uses, key=order.index)
-
-
-def _listed(words: Iterable[str], last: str) -> str:
-    *first, final = words
-    return f"{', '.join(first)} {last} {final}" if first else final
 
 
 def _per(unit: RateUnit) -> str:

@@ -66,6 +66,7 @@ def search_listings(
     max_price: int | None = None,
     visibility: str = "",
     language: str = "",
+    account: Account | None = None,
 ) -> QuerySet[Listing]:
     """Return listed datasets that contain every word and match every filter, newest first.
 
@@ -82,6 +83,8 @@ def search_listings(
         found = found.filter(offer__price__lte=max_price)
     for use in uses:
         found = found.filter(search_uses__contains=f" {use} ")
+    if account is not None:
+        found = found.filter(account=account)
     if language:
         found = found.filter(search_uses__contains=f" lang:{language.lower()} ")
     return found.order_by("-created", "dataset")

@@ -25,11 +25,15 @@ DETAIL_FIELDS = (*LISTED_FIELDS, "reason", "description", "changed", "account__d
 
 @dataclass(frozen=True, slots=True)
 class Relatives:
-    """The lineage around a dataset: every distinct edge above it, its direct children, and titles by CAIP-19."""
+    """The lineage around a dataset: every distinct edge above it, and its direct children.
+
+    `titles` of those that are listed and `manifests` (digest of the newest version) are by CAIP-19.
+    """
 
     ancestors: tuple[ParentEdge, ...]
     children: tuple[ParentEdge, ...]
     titles: Mapping[str, str]
+    manifests: Mapping[str, str]
 
 
 def registered(dataset: str) -> DatasetRecord:
@@ -115,7 +119,10 @@ def relatives_of(record: DatasetRecord, *, children: int) -> Relatives:
         ParentEdge.objects.filter(deployment_id=record.deployment_id, parent=record.token).order_by("child")[:children]
     )
     numbers = {record.token, *(edge.parent for edge in above), *(edge.child for edge in below)}
-    return Relatives(above, below, titles_of(record.deployment.dataset_caip(number) for number in numbers))
+    names = {number: record.deployment.dataset_caip(number) for number in numbers}
+    rows = DatasetRecord.objects.filter(deployment_id=record.deployment_id, token__in=numbers)
+    manifests = {names[token]: manifest for token, manifest in rows.values_list("token", "manifest") if manifest}
+    return Relatives(above, below, titles_of(names.values()), manifests)
 
 
 def titles_of(datasets: Iterable[str]) -> dict[str, str]:

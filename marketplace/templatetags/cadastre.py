@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from marketplace.core.caip import slug_of
 from marketplace.core.money import Amount, Token, percent
 from marketplace.core.sentences import use_in_words
 from marketplace.core.terms import RateUnit, Use
+from marketplace.core.terms_in_brief import Phrase, uses_in_brief
 from marketplace.queries import catalog
 from marketplace.queries.deployments import DeploymentRefusal, payment_token, token_by_caip
 from provenance.core.cid import Cid
@@ -20,6 +23,7 @@ from provenance.core.digest import Sha256
 from provenance.core.parcel import draw_parcel
 
 register = template.Library()
+_AFTER_NUMBER = re.compile(r"(?<=[0-9]) (?=[\w%])")
 
 NOTE_CLASSES = {"success": "ok", "warning": "warn", "error": "bad"}
 
@@ -58,14 +62,25 @@ def mono(text: str, name: str = "") -> SafeString:
 
 @register.filter
 def money(units: int | None, token: str | Token = "") -> str:
-    """Write base units as an amount with its symbol: `240.00 USD`."""
+    """Write base units as an amount with its symbol: `1,240.00 USD`. No line ends inside it."""
     if units is None:
         return "–"
     try:
         found = token if isinstance(token, Token) else token_by_caip(token) if token else payment_token()
     except DeploymentRefusal:
         return str(units)
-    return str(Amount(units, found))
+    return amount_in_words(Amount(units, found))
+
+
+@register.filter
+def amount_in_words(amount: Amount) -> str:
+    """Write an amount for people, with thousands apart: `1,240.00 USD`."""
+    return f"{_grouped(amount.written)}\u00a0{amount.token.symbol}"
+
+
+def _grouped(written: str) -> str:
+    whole, point, fraction = written.partition(".")
+    return f"{int(whole):,}{point}{fraction}"
 
 
 @register.filter
@@ -74,7 +89,7 @@ def price(units: int | None) -> str:
     if units is None:
         return "–"
     try:
-        return Amount(units, payment_token()).written
+        return _grouped(Amount(units, payment_token()).written)
     except DeploymentRefusal:
         return str(units)
 
@@ -142,6 +157,19 @@ def records_in_words(count: int, kind: str) -> str:
 
 
 @register.filter
+def set_phrases(phrases: Iterable[Phrase]) -> SafeString:
+    """Set the phrases of terms in brief, those that decide in bold."""
+    texts = ((unbroken(each.text), each.strong) for each in phrases)
+    return format_html_join("", "{}", ((format_html("<b>{}</b>", text) if strong else text,) for text, strong in texts))
+
+
+@register.filter
+def unbroken(text: str) -> str:
+    """Keep each number and the word behind it on one line."""
+    return _AFTER_NUMBER.sub("\u00a0", text)
+
+
+@register.filter
 def title_of(caip: str) -> str:
     """Return the title that a dataset is listed under, or its id."""
     return catalog.title_of(caip)
@@ -172,7 +200,7 @@ def minus(count: int, less: int) -> int:
 @register.filter
 def uses_in_words(uses: list[str]) -> str:
     """Write the uses of a license as people do; `commercial` is said by the terms, not here."""
-    return ", ".join(use_in_words(use) for use in Use if use.value in uses)
+    return "".join(phrase.text for phrase in uses_in_brief(use for use in Use if use.value in uses))
 
 
 @register.filter
@@ -217,6 +245,17 @@ def unit_in_words(unit: RateUnit) -> str:
             return "per run"
         case RateUnit.GIGABYTE:
             return "per gigabyte"
+
+
+COLUMN_WORDS = {"Int": "whole number", "UInt": "whole number", "Float": "number", "Decimal": "number", "String": "text",
+                "Boolean": "yes or no", "Date": "date", "Time": "time", "Duration": "duration"}  # fmt: skip
+
+
+@register.filter
+def column_in_words(kind: str) -> str:
+    """Write the type of a table's column as people do: `Int64` is a whole number."""
+    name = re.match("[A-Za-z]+", kind)
+    return next((words for start, words in COLUMN_WORDS.items() if name and name[0].startswith(start)), kind)
 
 
 VOUCHER_WORDS = {

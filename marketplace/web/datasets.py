@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from marketplace.core.sentences import sentences
+from marketplace.core.sentences import listed, sentences
+from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.models import LicenseRow, Listing, OfferRow
 from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.catalog import listing_at, offer_terms, public_offers
 from marketplace.queries.deployments import token_by_caip
-from marketplace.queries.registered import document, manifest_of, package_of
+from marketplace.queries.incomes import SharedIncome, incomes_of
+from marketplace.queries.registered import document, manifest_of, package_of, trail_subjects
+from marketplace.templatetags.cadastre import amount_in_words
+from marketplace.web.checking import Checked, check_dataset
 from marketplace.web.context import actor_of
-from marketplace.web.family import Family, family_of, payees_of
+from marketplace.web.family import Family, Payee, family_of, paid_so_far, payees_of, shared_out
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.negotiation import wants_json
+from marketplace.web.samples import sample_of
 from marketplace.web.structured_data import as_script, croissant
-from marketplace.web.timeline import BASES, happenings, license_entries, trail_entries
+from marketplace.web.timeline import BASES, Happening, happenings, license_entries, settlement_entries, trail_entries
 from provenance.content_queries import (
     dataset_record,
     delivery_stopped,
@@ -32,6 +40,8 @@ from provenance.models import AnchorRecord, DatasetRecord, PinRow, VersionRecord
 
 TABS = ("preview", "files", "license", "provenance", "versions", "activity")
 FILES_A_PAGE = 100
+IMAGES_SHOWN = 24
+SAMPLES_SHOWN = 6
 
 
 def dataset(request: HttpRequest, slug: str, tab: str = "preview") -> HttpResponse:
@@ -133,6 +143,7 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
         "offers": offers,
         "terms": terms,
         "sentences": sentences(terms, token_by_caip(offer.token)) if terms and offer else (),
+        "brief": terms_in_brief(terms) if terms else (),
         "stopped": delivery_stopped(caip, shown.version),
         "package": package,
         "package_document": package_document,
@@ -143,8 +154,19 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
         "mine": _is_mine(request, listing),
         "coming": offer is None and _is_being_offered(caip),
         "bases": BASES,
+        "site": settings.CADASTRE_PUBLIC_URL,
     }
-    return {**context, "json_ld": _json_ld(record, context)}
+    return {**context, "checked": _checked(context), "json_ld": _json_ld(record, context)}
+
+
+def _checked(context: dict[str, Any]) -> Checked | None:
+    return check_dataset(
+        subjects=trail_subjects(context["record"]),
+        manifest=context["shown"].manifest,
+        root="" if context["stopped"] else str(context["package_document"].get("root", "")),
+        anchor=context["anchor"],
+        now=timezone.now(),
+    )
 
 
 def _version(record: DatasetRecord, number: int | None) -> VersionRecord:
@@ -174,11 +196,9 @@ def _is_being_offered(dataset: str) -> bool:
 
 def _preview(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     previews = public_previews(context["caip"], context["shown"].version)
-    return {
-        "previews": previews,
-        "images": [each for each in previews if each.image],
-        "samples": [each for each in previews if not each.image][:6],
-    }
+    images = [each for each in previews if each.image][:IMAGES_SHOWN]
+    samples = [sample_of(each) for each in previews if not each.image][:SAMPLES_SHOWN]
+    return {"images": images, "samples": samples, "shown_files": len(images) + len(samples)}
 
 
 def _files(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -194,15 +214,33 @@ def _license(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    manifests = list(context["record"].version_records.values_list("manifest", flat=True))
-    family: Family = context["family"]
+    record, family = context["record"], context["family"]
+    assert isinstance(family, Family)
     licenses = (
         LicenseRow.objects.filter(dataset=context["caip"], final=True)
         .order_by("-start")
         .values_list("pk", flat=True)[:50]
     )
+    manifests = record.version_records.values_list("manifest", flat=True)
     entries = [*trail_entries(context["caip"], manifests), *license_entries(licenses)]
-    return {"happenings": happenings(entries), "payees": payees_of(context["record"], family)}
+    payees, incomes = payees_of(record, family), incomes_of(record)
+    shared = _shared_out(incomes or [], payees)
+    return {
+        "happenings": sorted([*happenings(entries), *shared], key=lambda each: each.index),
+        "payees": [(payee, paid_so_far(payee, incomes or [])) for payee in payees],
+        "tells_paid": incomes is not None,
+    }
+
+
+def _shared_out(incomes: Iterable[SharedIncome], payees: list[Payee]) -> list[Happening]:
+    """Say of each settlement what it gave to whom of this dataset's income."""
+    return [replace(each, sentence=_split_sentence(income, payees)) for income in incomes
+            for each in happenings(settlement_entries(income.settlement))]  # fmt: skip
+
+
+def _split_sentence(income: SharedIncome, payees: list[Payee]) -> str:
+    shares = [f"{amount_in_words(amount)} to {name}" for name, amount in shared_out(income, payees)]
+    return f"What it had earned was shared out: {listed(shares, 'and')}."
 
 
 def _versions(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
 from marketplace.web.markdown import render_markdown
 
-PAGES = {
-    "creators": "For creators",
-    "builders": "For model builders",
-    "auditors": "For auditors",
-    "cli": "The command line",
-    "api": "API",
-    "formats": "Formats",
-    "chain": "Contracts and events",
-    "architecture": "Architecture",
-    "operators": "For operators",
-    "algorithms/content": "Content and CIDs",
-    "algorithms/log": "The log",
-    "algorithms/gate": "The copy check",
-    "algorithms/compatibility": "Terms that fit together",
-    "algorithms/royalties": "Royalties",
-    "algorithms/settlement": "Settlement",
-    "algorithms/lanes-and-reorgs": "Lanes and reorganizations",
-}
+GROUPS: tuple[tuple[Any, dict[str, Any]], ...] = (
+    (
+        _("For people"),
+        {
+            "creators": _("For creators"),
+            "builders": _("For model builders"),
+            "auditors": _("For auditors"),
+            "operators": _("For operators"),
+        },
+    ),
+    (
+        _("For programs"),
+        {
+            "cli": _("The command line"),
+            "api": _("API"),
+            "formats": _("Formats"),
+            "chain": _("Contracts and events"),
+        },
+    ),
+    (
+        _("How it works"),
+        {
+            "architecture": _("Architecture"),
+            "algorithms/content": _("Content and CIDs"),
+            "algorithms/log": _("The log"),
+            "algorithms/gate": _("The copy check"),
+            "algorithms/compatibility": _("Terms that fit together"),
+            "algorithms/royalties": _("Royalties"),
+            "algorithms/settlement": _("Settlement"),
+            "algorithms/lanes-and-reorgs": _("Lanes and reorganizations"),
+        },
+    ),
+)
+PAGES = {name: heading for _group, pages in GROUPS for name, heading in pages.items()}
 
 
 def docs(request: HttpRequest, name: str = "") -> HttpResponse:
     """The list of pages, or one of them."""
     if not name:
-        return render(request, "web/docs.html", {"pages": PAGES})
+        return render(request, "web/docs.html", {"groups": GROUPS})
     if name not in PAGES:
         raise Http404
     content = render_markdown(name)

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from marketplace.models import LicenseRow, Listing, SettlementRow
+from marketplace.queries.catalog import search_listings
 from marketplace.queries.orders import certificate_of
 from marketplace.web.explore import with_manifests
 from marketplace.web.ids import license_caip, slug_of_caip
@@ -37,7 +38,7 @@ def audit(request: HttpRequest) -> HttpResponse:
             "happenings": list(reversed(happenings(LogEntry.objects.order_by("-index")[:12]))),
             "log": LogState.objects.first(),
             "settlements": SettlementRow.objects.order_by("-epoch")[:6],
-            "listings": with_manifests(list(Listing.objects.filter(state="listed").order_by("-created")[:8])),
+            "listings": with_manifests(list(search_listings()[:8])),
         },
     )
 

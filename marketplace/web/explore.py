@@ -6,27 +6,42 @@ import re
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.db.models import Sum
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from marketplace.core.money import Amount, MoneyRefusal
-from marketplace.models import LicenseRow, Listing
+from marketplace.market_calls import TREASURY, known_address
+from marketplace.models import Account, LicenseRow, Listing, PaidTotal, PayeeRow
 from marketplace.queries.catalog import search_listings
 from marketplace.queries.deployments import DeploymentRefusal, payment_token
 from marketplace.web.ids import slug_of_caip
 from provenance.models import DatasetRecord, LogEntry, LogState
 
 PAGE_ROWS = 20
-KINDS = (("image", "Pictures"), ("table", "Tables"), ("text", "Texts"), ("audio", "Audio"), ("mixed", "Mixed"))
-USES = (
-    ("pretrain", "Train models from scratch"),
-    ("fine-tune", "Fine-tune models"),
-    ("evaluate", "Evaluate models"),
-    ("retrieve", "Look things up in it"),
-    ("derive", "Build other datasets from it"),
-    ("redistribute", "Pass it on"),
+KINDS = (
+    ("image", _("Pictures")),
+    ("table", _("Tables")),
+    ("text", _("Texts")),
+    ("audio", _("Audio")),
+    ("mixed", _("Mixed")),
 )
+USES = (
+    ("pretrain", _("Train models from scratch")),
+    ("fine-tune", _("Fine-tune models")),
+    ("evaluate", _("Evaluate models")),
+    ("retrieve", _("Look things up in it")),
+    ("derive", _("Build other datasets from it")),
+    ("redistribute", _("Pass it on")),
+)
+SORTS = {
+    "": (_("Newest first"), ("-created", "dataset")),
+    "price": (_("Cheapest first"), ("offer__price", "-created", "dataset")),
+    "records": (_("Largest first"), ("-records", "-created", "dataset")),
+    "title": (_("By title"), ("title", "dataset")),
+}
 DATASET_ID = re.compile(r"[0-9]+-[0-9a-f]{40}-[0-9]+")
 TRANSACTION = re.compile(r"0x[0-9a-f]{64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +58,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "listings": with_manifests(list(listed[:6])),
             "datasets": listed.count(),
             "licenses": LicenseRow.objects.filter(final=True).count(),
+            "paid": _paid_to_people(),
             "entries": log.size if log else 0,
             "log": log,
         },
@@ -60,7 +76,9 @@ def explore(request: HttpRequest) -> HttpResponse:
         max_price=limit,
         visibility=visibility if visibility in {"open", "sealed"} else "",
     )
-    rows = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
+    sort = request.GET.get("sort", "")
+    _words, order = SORTS.get(sort, SORTS[""])
+    rows = Paginator(found.order_by(*order), PAGE_ROWS).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
     return render(
@@ -77,9 +95,24 @@ def explore(request: HttpRequest) -> HttpResponse:
             "visibility": visibility,
             "max_price": request.GET.get("max_price", ""),
             "price_problem": problem,
+            "sorts": [(name, said) for name, (said, _columns) in SORTS.items()],
+            "sort": sort,
+            "filtered": bool(words or kind or use or visibility or request.GET.get("max_price")),
             "rest": query.urlencode(),
         },
     )
+
+
+def creator(request: HttpRequest, account: str) -> HttpResponse:
+    """What an account has listed here; who has listed nothing has no page."""
+    found = get_object_or_404(Account, slug=account)
+    listed = search_listings(account=found)
+    if not listed:
+        raise Http404
+    rows = Paginator(listed, PAGE_ROWS).get_page(request.GET.get("page"))
+    sold = LicenseRow.objects.filter(dataset__in=listed.values("pk"), final=True).count()
+    context = {"creator": found, "rows": rows, "listings": with_manifests(list(rows)), "sold": sold, "rest": ""}
+    return render(request, "web/creator.html", context)
 
 
 def find(request: HttpRequest) -> HttpResponse:
@@ -99,6 +132,17 @@ def find(request: HttpRequest) -> HttpResponse:
     if lowered.isdecimal() and LogEntry.objects.filter(pk=int(lowered)).exists():
         return redirect("entry", int(lowered))
     return redirect(f"{reverse('explore')}?{urlencode({'q': words})}")
+
+
+def _paid_to_people() -> int | None:
+    """Return what payees were paid in the currency of prices; what the market itself received is not counted."""
+    try:
+        token = payment_token().caip
+    except DeploymentRefusal:
+        return None
+    own = PayeeRow.objects.filter(address=known_address(TREASURY) or "").values("number")
+    paid = PaidTotal.objects.filter(token=token).exclude(payee__in=own).aggregate(total=Sum("paid"))
+    return paid["total"] or 0
 
 
 def with_manifests(listings: list[Listing]) -> list[Listing]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from marketplace.core.money import BPS
+from marketplace.core.allocation import AllocationLine, Reason
+from marketplace.core.money import BPS, Amount
 from marketplace.core.splits import Splits
 from marketplace.models import Listing
+from marketplace.queries.deployments import token_by_caip
+from marketplace.queries.incomes import SharedIncome
 from marketplace.queries.registered import manifest_of
-from marketplace.templatetags.cadastre import short
 from marketplace.web.ids import slug_of_caip
 from provenance.core.canonical import parse_canonical
 from provenance.core.refusal import Refusal
@@ -36,12 +39,27 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Payee:
-    """Who gets what share of this dataset's income, and why. `dataset` is the ancestor's id, empty for the others."""
+    """Who gets what share of this dataset's income, and why.
+
+    `via` is the number of the dataset that the share is for: this one, or an ancestor, whose id `dataset` then is.
+    Those who share the owner's income have an `address`. `account` names a creator's page, where there is one.
+    """
 
     name: str
     why: str
     bps: int
-    dataset: str
+    via: int
+    dataset: str = ""
+    address: str = ""
+    account: str = ""
+
+    def gets(self, line: AllocationLine) -> bool:
+        """Whether a settlement's line is this payee's. Those with whom an ancestor shares are told on its own page."""
+        if line.via != self.via:
+            return False
+        if self.address:
+            return line.reason is Reason.SPLIT and line.account.endswith(self.address)
+        return line.reason is not Reason.SPLIT
 
 
 def family_of(record: DatasetRecord) -> Family:
@@ -68,17 +86,43 @@ def payees_of(record: DatasetRecord, family: Family) -> list[Payee]:
             owed[edge.parent] = owed.get(edge.parent, 0) + edge.bps
             waiting.append(edge.parent)
     rows = []
-    for token, bps in sorted(owed.items()):
+    for token, bps in sorted((token, bps) for token, bps in owed.items() if bps):
         relative = _relative(record, token, bps)
-        rows.append(Payee(_creator(relative.caip), f"ancestor, “{relative.title}”", bps, relative.id))
+        name, account = _creator(relative.caip)
+        why = f"it is built from “{relative.title}”"
+        rows.append(Payee(name, why, bps, token, dataset=relative.id, account=account))
     own = BPS - sum(owed.values())
     sharing = _sharing(record, own)
     rest = own - sum(payee.bps for payee in sharing)
-    return [Payee(_creator(record.caip), "owner", rest, ""), *sharing, *rows]
+    name, account = _creator(record.caip)
+    return [Payee(name, "owner", rest, record.token, account=account), *sharing, *rows]
+
+
+def paid_so_far(payee: Payee, incomes: Iterable[SharedIncome]) -> list[Amount]:
+    """Return what a payee has been paid of the dataset's income, one amount per token."""
+    totals: dict[str, int] = {}
+    for income in incomes:
+        for line in income.lines:
+            if line.payee in income.paid and payee.gets(line):
+                totals[income.settlement.token] = totals.get(income.settlement.token, 0) + line.amount
+    return [Amount(units, token_by_caip(token)) for token, units in sorted(totals.items())]
+
+
+def shared_out(income: SharedIncome, payees: Iterable[Payee]) -> list[tuple[str, Amount]]:
+    """Return who got how much of one settlement's income of the dataset; those who have no name here are the others."""
+    token = token_by_caip(income.settlement.token)
+    rest = sum(line.amount for line in income.lines)
+    found = []
+    for payee in payees:
+        units = sum(line.amount for line in income.lines if payee.gets(line))
+        if units:
+            found.append((payee.name, Amount(units, token)))
+            rest -= units
+    return found if rest <= 0 else [*found, ("others", Amount(rest, token))]
 
 
 def _sharing(record: DatasetRecord, own: int) -> list[Payee]:
-    """Return who shares the `own` basis points; they are named by address, as the splits document names them."""
+    """Return who shares the `own` basis points, by what they did: who they are is not public."""
     found = Document.objects.filter(pk=record.splits).first() if record.splits else None
     if found is None:
         return []
@@ -87,15 +131,12 @@ def _sharing(record: DatasetRecord, own: int) -> list[Payee]:
     except Refusal:
         # On chain anybody may name any document as the splits of a dataset of theirs.
         return []
+    addresses = [share.account.rpartition(":")[2] for share in splits.shares]
     return [
-        Payee(
-            short(share.account.rpartition(":")[2]),
-            f"shares the owner’s income: {share.role}",
-            own * share.bps // BPS,
-            "",
-        )
-        for share in splits.shares
-    ]
+        Payee(share.role.capitalize(), "shares the owner’s income", own * share.bps // BPS, record.token,
+              address=address)
+        for address, share in zip(addresses, splits.shares, strict=True)
+    ]  # fmt: skip
 
 
 def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:
@@ -106,6 +147,9 @@ def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:
     return Relative(slug_of_caip(caip), caip, title or f"Dataset {token}", manifest, bps)
 
 
-def _creator(caip: str) -> str:
-    listing = Listing.objects.filter(pk=caip).first()
-    return listing.creator if listing else "registered elsewhere"
+def _creator(caip: str) -> tuple[str, str]:
+    """Return a creator's display name, and the name of their page when the dataset is listed."""
+    listing = Listing.objects.select_related("account").filter(pk=caip).first()
+    if listing is None:
+        return "registered elsewhere", ""
+    return listing.creator, listing.account.slug if listing.state == Listing.State.LISTED else ""

@@ -20,6 +20,7 @@ from marketplace.actions import licenses
 from marketplace.actions.usage import Usage, preview_usage, report_usage
 from marketplace.core.sentences import sentences, use_in_words
 from marketplace.core.terms import RateUnit, Terms, Use
+from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.core.voucher import Owed, Subject
 from marketplace.models import LicenseRow, Listing, Order
 from marketplace.queries.actors import Act, Actor
@@ -156,6 +157,7 @@ def _shown(actor: Actor, row: LicenseRow, terms: Terms) -> dict[str, Any]:
         "dataset_id": slug_of_caip(row.dataset),
         "listing": Listing.objects.filter(pk=row.dataset).first(),
         "terms": terms,
+        "brief": terms_in_brief(terms),
         "sentences": sentences(terms, token),
         "delivery": delivery_of(row),
         "certificate": certificate_of(row),

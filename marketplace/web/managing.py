@@ -22,6 +22,7 @@ from marketplace.core.money import MoneyRefusal
 from marketplace.core.presets import PRESETS
 from marketplace.core.sentences import sentences
 from marketplace.core.terms import Rate, RateUnit, Terms, Use
+from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.models import Listing
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.catalog import offer_terms, offers_of, own_listing, private_quotes_of, refunds_wanted
@@ -310,6 +311,7 @@ def _context(listing: Listing, record: DatasetRecord) -> dict[str, Any]:
         "offers": rows[:10],
         "terms": terms,
         "sentences": sentences(terms, token) if terms else (),
+        "brief": terms_in_brief(terms) if terms else (),
         "offer_form": OfferForm(derive_bps=record.derive_bps, initial=initial, auto_id="offer-%s"),
         "private_form": PrivateOfferForm(derive_bps=record.derive_bps, initial=initial, auto_id="private-%s"),
         "rename_form": RenameForm(initial={"slug": listing.slug}, auto_id="rename-%s"),

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from marketplace.templatetags.cadastre import money, share
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+from marketplace.models import SettlementRow
+from marketplace.templatetags.cadastre import cid_of, money, short, uses_in_words
+from marketplace.web.ids import slug_of_caip
+from marketplace.web.subjects import About, datasets_of
 from provenance.core.canonical import parse_canonical
 from provenance.models import LogEntry
 
@@ -20,6 +27,7 @@ GATE = {
     "reviewed": "overlaps that were reviewed",
 }
 UNITS = {"records-1000": "records", "tokens-1000000": "tokens", "run": "runs", "gigabyte": "bytes"}
+KINDS = {"image": "pictures", "table": "tables", "text": "texts"}
 BASES = {
     "own-work": "own work",
     "commissioned": "commissioned",
@@ -33,8 +41,16 @@ BASES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Where a line of a timeline is explained."""
+
+    url: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
-    """One line of a timeline. `block` is None for facts that are not on chain."""
+    """One line of a timeline. `block` is None for facts that are not on chain, `about` for those of no dataset."""
 
     index: int
     type: str
@@ -43,11 +59,15 @@ class Happening:
     tx: str
     sentence: str
     body: dict[str, Any]
+    about: About | None
+    link: Link | None
 
 
 def happenings(entries: Iterable[LogEntry]) -> list[Happening]:
     """Return the entries in words, oldest first."""
-    return [_happening(entry) for entry in sorted(entries, key=lambda entry: entry.index)]
+    rows = sorted(entries, key=lambda entry: entry.index)
+    datasets = datasets_of(row.subject for row in rows)
+    return [_happening(row, datasets.get(row.subject)) for row in rows]
 
 
 def statement_of(entry: LogEntry) -> dict[str, Any]:
@@ -67,7 +87,13 @@ def license_entries(licenses: Iterable[str]) -> list[LogEntry]:
     return list(LogEntry.objects.filter(subject__in=list(licenses), type__in=ABOUT_LICENSES).order_by("index"))
 
 
-def _happening(entry: LogEntry) -> Happening:
+def settlement_entries(settlement: SettlementRow) -> list[LogEntry]:
+    """Return the entry that says that a settlement stands."""
+    subject = f"settlement:{settlement.token}:{settlement.epoch}"
+    return list(LogEntry.objects.filter(subject=subject, type="settlement.accepted"))
+
+
+def _happening(entry: LogEntry, about: About | None) -> Happening:
     statement = statement_of(entry)
     chain = statement["chain"] or {}
     say = SENTENCES.get(entry.type)
@@ -78,9 +104,23 @@ def _happening(entry: LogEntry) -> Happening:
         time=str(statement["time"]),
         block=chain.get("block"),
         tx=str(chain.get("tx", "")),
-        sentence=say(body) if say else entry.type.replace(".", " "),
+        sentence=say(body, about) if say else entry.type.replace(".", " "),
         body=body,
+        about=about,
+        link=_link(entry, body),
     )
+
+
+def _link(entry: LogEntry, body: dict[str, Any]) -> Link | None:
+    match entry.type:
+        case "gate.passed":
+            return Link(reverse("docs-page", args=["algorithms/gate"]), _("What was searched"))
+        case "license.purchased":
+            return Link(reverse("license", args=[slug_of_caip(entry.subject)]), _("The license"))
+        case "settlement.accepted":
+            return Link(reverse("settlement", args=[body["epoch"]]), _("Recompute"))
+        case _:
+            return None
 
 
 def _counted(count: Any, noun: str) -> str:
@@ -88,67 +128,76 @@ def _counted(count: Any, noun: str) -> str:
     return f"{int(count):,} {noun if int(count) == 1 else many}"
 
 
-def _registered(body: dict[str, Any]) -> str:
+def _sketches(body: dict[str, Any]) -> str:
+    kind = str(body["algorithm"]).removeprefix("cadastre.").partition("/")[0]
+    return f"{_counted(body['records'], 'sketch')} by which copies of its {KINDS.get(kind, 'records')} are recognized"
+
+
+def _owner(about: About | None) -> str:
+    return about.creator if about and about.creator else "its owner"
+
+
+def _registered(body: dict[str, Any], about: About | None) -> str:
     parents = len(body["parents"])
     built = "" if not parents else f", built from {parents} other dataset{'' if parents == 1 else 's'}"
-    return f"Registered by its owner{built}."
+    return format_html(
+        'Registered by {} as <span class="h">{}</span>{}.', _owner(about), short(cid_of(body["manifest"])), built
+    )
 
 
-def _gate(body: dict[str, Any]) -> str:
+def _gate(body: dict[str, Any], _about: About | None) -> str:
     found = GATE.get(str(body["result"]), str(body["result"]))
-    return f"Compared with everything in the register: {found} among {_counted(body['compared'], 'dataset')}."
+    if not int(body["compared"]):
+        return format_html("Compared with everything in the register: <b>{}</b>, it is the first.", found)
+    return format_html(
+        "Compared with everything in the register: <b>{}</b> among {}.", found, _counted(body["compared"], "dataset")
+    )
 
 
-def _rights(body: dict[str, Any]) -> str:
-    return f"The owner states the rights: {', '.join(BASES.get(basis, basis) for basis in body['bases'])}."
+def _rights(body: dict[str, Any], about: About | None) -> str:
+    bases = ", ".join(BASES.get(basis, basis) for basis in body["bases"])
+    return f"The rights, as {_owner(about)} states them: {bases}."
 
 
-def _offer(body: dict[str, Any]) -> str:
-    return "An offer was signed by the owner."
+def _purchased(body: dict[str, Any], _about: About | None) -> str:
+    price = money(int(body["price"]), body["token"])
+    return f"Licensed to {uses_in_words(body['uses'])}, for {price}, buyer undisclosed."
 
 
-def _purchased(body: dict[str, Any]) -> str:
-    return f"Licensed for {money(int(body['price']), body['token'])}, buyer undisclosed."
-
-
-def _settled(body: dict[str, Any]) -> str:
+def _settled(body: dict[str, Any], _about: About | None) -> str:
     return f"Epoch {body['epoch']} settled: {money(int(body['cumulative']))} in all so far."
 
 
-SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
+SENTENCES: dict[str, Callable[[dict[str, Any], About | None], str]] = {
     "dataset.registered": _registered,
-    "version.published": lambda body: f"Version {body['version']} published.",
-    "package.made": lambda body: f"Stored: package {body['package']} of version {body['version']} ({body['kind']}).",
-    "rights.attested": _rights,
-    "fingerprint.computed": lambda body: (
-        f"Copy check prepared: {_counted(body['records'], 'sketch')} ({body['algorithm']})."
+    "version.published": lambda body, _: f"Version {body['version']} published.",
+    "package.made": lambda body, _: (
+        f"Version {body['version']} stored, "
+        f"{'locked: only license holders can open it' if body['kind'] == 'sealed' else 'open to everybody'}."
     ),
+    "rights.attested": _rights,
+    "fingerprint.computed": lambda body, _: f"Copy check prepared: {_sketches(body)}.",
     "gate.passed": _gate,
-    "listing.changed": lambda body: (
+    "listing.changed": lambda body, _: (
         "Listed for sale." if body["state"] == "listed" else f"No longer sold: {body['reason']}."
     ),
-    "offer.made": _offer,
-    "offer.withdrawn": lambda _body: "An offer was withdrawn.",
+    "offer.made": lambda _, about: f"Offered for sale, signed by {_owner(about)}.",
+    "offer.withdrawn": lambda *_: "An offer was withdrawn.",
     "license.purchased": _purchased,
-    "license.refunded": lambda _body: "A license was refunded.",
-    "license.revoked": lambda body: f"A license was revoked ({body['ground']}).",
-    "license.expired": lambda _body: "A license ended.",
-    "key.granted": lambda _body: "The key was handed to the license holder.",
-    "usage.reported": lambda body: (
+    "license.refunded": lambda *_: "A license was refunded.",
+    "license.revoked": lambda body, _: f"A license was revoked ({body['ground']}).",
+    "license.expired": lambda *_: "A license ended.",
+    "key.granted": lambda *_: "The key was handed to the license holder.",
+    "usage.reported": lambda body, _: (
         f"Use reported: {int(body['quantity']):,} {UNITS.get(body['unit'], '')}".strip() + "."
     ),
-    "usage.corrected": lambda _body: "A usage report was corrected.",
+    "usage.corrected": lambda *_: "A usage report was corrected.",
     "settlement.accepted": _settled,
-    "payout.made": lambda body: f"Paid out: {money(int(body['amount']), body['token'])} for epoch {body['epoch']}.",
-    "content.withheld": lambda body: f"Delivery stopped: {body['reason']}.",
-    "content.erased": lambda body: f"Content key destroyed: {body['reason']}.",
-    "dataset.transferred": lambda _body: "Handed over to a new owner.",
-    "index.committed": lambda body: f"Index of all subjects committed up to entry {body['up_to']}.",
-    "fact.retracted": lambda body: f"Entry {body['entry']} was retracted: {body['reason']}.",
-    "key.rotated": lambda body: f"The {body['role']} key was replaced.",
+    "payout.made": lambda body, _: f"Paid out: {money(int(body['amount']), body['token'])} for epoch {body['epoch']}.",
+    "content.withheld": lambda body, _: f"Delivery stopped: {body['reason']}.",
+    "content.erased": lambda body, _: f"Content key destroyed: {body['reason']}.",
+    "dataset.transferred": lambda *_: "Handed over to a new owner.",
+    "index.committed": lambda body, _: f"Index of all subjects committed up to entry {body['up_to']}.",
+    "fact.retracted": lambda body, _: f"Entry {body['entry']} was retracted: {body['reason']}.",
+    "key.rotated": lambda body, _: f"The {body['role']} key was replaced.",
 }
-
-
-def edge_sentence(title: str, bps: int) -> str:
-    """Say what a parent gets."""
-    return f"{title} gets {share(bps)} of what this dataset earns."

@@ -154,5 +154,6 @@ urlpatterns = [
     *SETTINGS,
     *OPERATING,
     # Names of accounts and datasets come last: they may be anything that is not reserved (actions.accounts.RESERVED).
+    path("<slug:account>", explore.creator, name="creator"),
     path("<slug:account>/<slug:name>", datasets.named, name="named"),
 ]

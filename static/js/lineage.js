@@ -1,6 +1,8 @@
 /* The lineage as a drawing: one step around the dataset first, more on demand. The list above it says the same.
    The libraries are large, so they are fetched when somebody asks for the drawing. */
 
+import { bytesOfHex, drawParcel } from "./parcel.js";
+
 const LIBRARIES = ["cytoscape/cytoscape.min.js", "elk/elk.bundled.js", "cytoscape-elk/cytoscape-elk.js"];
 
 function load(path) {
@@ -22,12 +24,22 @@ function look() {
   const { ink, line, panel, accent, muted } = colors();
   const words = { "font-family": "Inter Variable, sans-serif", color: ink };
   return [
-    { selector: "node", style: { ...words, shape: "rectangle", width: 190, height: 46, "background-color": panel, "border-width": 1,
-      "border-color": muted, label: "data(label)", "text-valign": "center", "text-wrap": "wrap", "text-max-width": 178, "font-size": 12 } },
+    { selector: "node", style: { ...words, shape: "rectangle", width: 220, height: 56, "background-color": panel, "border-width": 1,
+      "border-color": muted, label: "data(label)", "text-valign": "center", "text-wrap": "wrap", "text-max-width": 154, "font-size": 12 } },
+    { selector: "node[mark]", style: { "background-image": "data(mark)", "background-width": 40, "background-height": 40,
+      "background-position-x": 8, "background-position-y": 8, "text-margin-x": 24 } },
     { selector: "node.here", style: { "border-color": accent, "border-width": 3 } },
     { selector: "edge", style: { ...words, width: 1.5, "line-color": line, "target-arrow-color": muted, "target-arrow-shape": "triangle",
       "curve-style": "bezier", label: "data(label)", "font-size": 11, "text-background-color": panel, "text-background-opacity": 1, "text-background-padding": 2 } },
   ];
+}
+
+/* A picture of its own has no style sheet around it: the colors of the page are written into the mark. */
+function mark(digest) {
+  const { panel, line } = colors();
+  const drawn = drawParcel(bytesOfHex(digest), 80).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ');
+  const svg = drawn.replaceAll("var(--panel)", panel).replaceAll("var(--line)", line);
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
 class Drawing {
@@ -35,7 +47,7 @@ class Drawing {
     this.place = place;
     this.said = said;
     this.known = new Set();
-    this.titles = {};
+    this.nodes = {};
   }
 
   async open(id) {
@@ -59,15 +71,22 @@ class Drawing {
     const answer = await fetch(`/api/v1/datasets/${id}/lineage`);
     if (!answer.ok) throw new Error("The lineage could not be loaded. Try again.");
     const found = await answer.json();
-    for (const node of found.nodes) this.titles[node.id] = node.title || "A dataset that is not listed here";
+    for (const node of found.nodes) this.nodes[node.id] = node;
     const near = [...found.ancestors.filter((edge) => edge.child === id), ...found.children];
     for (const edge of near) this.draw(edge);
     if (!near.length) this.node(id);
     this.graph.layout({ name: "elk", elk: { algorithm: "layered", "elk.direction": "RIGHT", "elk.layered.spacing.nodeNodeBetweenLayers": 110 }, animate: false, fit: true, padding: 24 }).run();
   }
 
+  title(id) {
+    return this.nodes[id].title || "A dataset that is not listed here";
+  }
+
   node(id) {
-    if (this.graph.getElementById(id).empty()) this.graph.add({ data: { id, label: this.titles[id] }, classes: id === this.here ? "here" : "" });
+    if (this.graph.getElementById(id).nonempty()) return;
+    const data = { id, label: this.title(id) };
+    if (this.nodes[id].manifest) data.mark = mark(this.nodes[id].manifest);
+    this.graph.add({ data, classes: id === this.here ? "here" : "" });
   }
 
   draw({ parent, child, bps }) {
@@ -83,7 +102,7 @@ class Drawing {
       await this.add(id);
       const link = document.createElement("a");
       link.href = `/d/${id}`;
-      link.textContent = this.titles[id];
+      link.textContent = this.title(id);
       this.said.replaceChildren(link, document.createTextNode(" Arrows lead from what was there before to what was built from it. Choose a dataset to see what is around it."));
     } catch (error) {
       this.known.delete(id);

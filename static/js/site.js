@@ -13,18 +13,33 @@ function switchTheme(button) {
   });
 }
 
-function offerCopy(element) {
+/* Words of this script come from the page, in the page's language. */
+const words = document.body.dataset;
+
+function copyButton(name, text) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy ${element.dataset.name || element.dataset.copy}`);
+  button.textContent = words.copy;
+  button.setAttribute("aria-label", `${words.copy} ${name}`);
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(element.dataset.copy);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    await navigator.clipboard.writeText(text);
+    button.textContent = words.copied;
+    setTimeout(() => { button.textContent = words.copy; }, 2000);
   });
-  element.after(" ", button);
+  return button;
+}
+
+function offerCopy(element) {
+  element.after(" ", copyButton(element.dataset.name || element.dataset.copy, element.dataset.copy));
+}
+
+/* Above the text, so that it covers no letter and comes before it by keyboard. */
+function offerBlockCopy(element) {
+  const holder = document.createElement("div");
+  holder.className = "block";
+  element.before(holder);
+  holder.append(copyButton(element.dataset.copyBlock, element.textContent), element);
 }
 
 const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"], [12, "month"], [Infinity, "year"]];
@@ -33,7 +48,7 @@ function sayRelative(time) {
   let amount = (new Date(time.dateTime) - Date.now()) / 1000;
   for (const [size, unit] of STEPS) {
     if (Math.abs(amount) < size) {
-      time.textContent = new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.round(amount), unit);
+      time.textContent = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" }).format(Math.round(amount), unit);
       return;
     }
     amount /= size;
@@ -68,7 +83,8 @@ function takeDrops(input) {
 }
 
 document.querySelectorAll("[data-theme-switch]").forEach(switchTheme);
-document.querySelectorAll("[data-copy]").forEach(offerCopy);
+document.querySelectorAll("[data-copy]:not(body)").forEach(offerCopy);
+document.querySelectorAll("[data-copy-block]").forEach(offerBlockCopy);
 document.querySelectorAll("time[data-relative]").forEach(sayRelative);
 document.querySelectorAll("[data-look-up]").forEach(takeDrops);
 document.querySelectorAll("[data-parcel]").forEach((element) => {

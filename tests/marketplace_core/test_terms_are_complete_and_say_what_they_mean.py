@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from marketplace.core.money import Token
 from marketplace.core.presets import PRESETS, preset
 from marketplace.core.sentences import derive_sentence, rate_sentences, sentences
 from marketplace.core.terms import Ground, Rate, RateUnit, Revocation, Terms, TermsRefusal, Use
+from marketplace.core.terms_in_brief import terms_in_brief
 from provenance.core.canonical import parse_canonical
 from provenance.core.refusal import Refusal
 from tests.marketplace_core.cast import TUSD, terms
@@ -48,6 +51,11 @@ def test_each_preset_is_a_valid_document_that_reads_back_as_itself(key):
 def test_any_terms_read_back_as_themselves_and_can_be_said_in_sentences(any_terms):
     assert Terms.from_document(parse_canonical(any_terms.to_bytes())) == any_terms
     assert all(sentence.endswith((".", "Credit Ada.")) for sentence in sentences(any_terms, USD))
+    brief = "".join(phrase.text for phrase in terms_in_brief(any_terms))
+    assert brief.startswith("You may ")
+    assert brief.endswith(".")
+    assert "  " not in brief
+    assert (", not commercially" in brief) is not any_terms.commercial
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,28 @@ def test_the_commercial_preset_says_in_plain_words_what_it_grants():
     assert "Commercial use is allowed." in said
     assert "The license holds worldwide, for 2 years." in said
     assert any(sentence.startswith("Whoever builds a dataset from this one owes 10 %") for sentence in said)
+
+
+def test_a_price_panel_says_in_one_breath_what_decides():
+    phrases = terms_in_brief(preset("train-commercial").terms)
+    assert "".join(phrase.text for phrase in phrases) == (
+        "You may train, fine-tune and evaluate models, look things up in it and build datasets from it, commercially, "
+        "for 2 years. Attribution required. Use is reported. Derived datasets owe 10 %."
+    )
+    assert [phrase.text for phrase in phrases if phrase.strong] == [
+        "train, fine-tune and evaluate", "look things up", "build datasets", "commercially", "2 years", "10 %",
+    ]  # fmt: skip
+
+
+def test_a_price_panel_hides_no_restriction():
+    narrow = replace(
+        preset("train-commercial").terms, uses=frozenset({Use.EVALUATE}), commercial=False, territory=frozenset({"DE"}),
+        term_days=None, exclusive=True, share_alike=True, report_use=False, attribution=None,
+    )  # fmt: skip
+    assert "".join(phrase.text for phrase in terms_in_brief(narrow)) == (
+        "You may evaluate models, not commercially, in DE, without an end. Exclusive. "
+        "What you build carries the same terms."
+    )
 
 
 def test_the_share_of_derived_datasets_is_shown_with_a_worked_example():

@@ -72,7 +72,7 @@ def test_a_statement_opens_moves_and_closes(story: Story):
     client = browser(story.cleo)
     shown = text_of(client.get(f"/balance/statement/{month}"))
     assert "Balance at the beginning 0.00 TUSD" in shown
-    assert "Balance at the end 1000.00 TUSD" in shown
+    assert "Balance at the end 1,000.00 TUSD" in shown
     rows = list(csv.DictReader(io.StringIO(client.get(f"/balance/statement/{month}?csv").content.decode())))
     assert [row["amount"] for row in rows] == ["1000.00"]
 

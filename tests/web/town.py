@@ -22,7 +22,9 @@ from marketplace.core.settlement_documents import write_documents
 from marketplace.core.terms import Use
 from marketplace.core.voucher import Subject
 from marketplace.models import LicenseRow, Listing, Order, PayeeRow, PayoutRow, SettlementRow
+from provenance.core.merkle import tree_root
 from provenance.models import AnchorRecord, DatasetRecord, Document, ParentEdge
+from provenance.queries import log_state, tile_reader
 from tests.api.conftest import RECIPIENT, Person, Site
 
 FEE_PAYEE = 1
@@ -101,6 +103,11 @@ class Story:
             name: self.slug(row.dataset) for name, row in (("photographs", self.photographs), ("derived", self.derived))
         }
 
+    def manifest(self, name: str) -> str:
+        """Digest of the manifest of `photographs` or `derived`."""
+        listing = {"photographs": self.photographs, "derived": self.derived}[name]
+        return DatasetRecord.objects.get(token=int(listing.dataset.rpartition("/")[2])).manifest
+
     def slug(self, caip: str) -> str:
         chain, asset, number = caip.removeprefix("eip155:").split("/")
         return f"{chain}-{asset.partition(':0x')[2]}-{number}"
@@ -120,8 +127,8 @@ def tell(site: Site, ada: Person, ben: Person, cleo: Person, *, pictures: int = 
     row, order = buy(site, cleo, derived)
     report(cleo, row)
     payout = settle_one(site, photographs, derived, row)
-    _anchor(site)
     site.sequence()
+    _anchor(site)
     return Story(site, ada, ben, cleo, photographs, derived, row, order, payout)
 
 
@@ -211,9 +218,11 @@ def _build_from(site: Site, child: Listing, parent: Listing) -> None:
 
 
 def _anchor(site: Site) -> None:
+    size = log_state().size - 3
     AnchorRecord.objects.create(
-        deployment=site.deployment, size=5, root="0f" * 32, snapshot="5a" * 32, tx="0x" + "ac" * 32, block_number=40,
-        block_hash="0x" + "bc" * 32, final=True, anchored_at=site.now - timedelta(minutes=3),
+        deployment=site.deployment, size=size, root=tree_root(size, tile_reader(size).get_hash).hex(),
+        snapshot="5a" * 32, tx="0x" + "ac" * 32, block_number=40, block_hash="0x" + "bc" * 32, final=True,
+        anchored_at=site.now - timedelta(minutes=3),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def test_a_sale_its_use_and_its_payout_through_the_pages(register: Register, ada
     buyer, owner = signed_in(cleo), signed_in(ada)
     buyer.post("/balance/faucet")
     register.run()
-    assert "1000.00 TUSD" in text_of(buyer.get("/balance"))
+    assert "1,000.00 TUSD" in text_of(buyer.get("/balance"))
 
     buyer.post(f"/checkout/{listing.offer_id}", {"order_key": "first", "recipient": RECIPIENT})
     order = Order.objects.get()
