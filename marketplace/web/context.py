@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 
 from marketplace.models import User
 from marketplace.queries.actors import Actor
@@ -63,4 +66,17 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "actor": actor,
         "account": actor.account if actor else None,
         "memberships": memberships_of(request.user) if isinstance(request.user, User) else (),
+        "passkeys": _has_name(request),
     }
+
+
+def _has_name(request: HttpRequest) -> bool:
+    """Whether the site was opened by a name: browsers keep passkeys for names, never for IP addresses."""
+    try:
+        ip_address(split_domain_port(request.get_host())[0].strip("[]"))
+    except ValueError:
+        return True
+    except DisallowedHost:
+        # The page that says so is rendered with this, too.
+        return False
+    return False

@@ -15,13 +15,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 PUBLIC = (
-    "/", "/explore", "/explore?q=nothing-fits", "/look-up", "/publish", "/licenses", "/earnings", "/audit", "/verify",
-    "/log", "/docs", "/docs/algorithms/royalties", "/e/0", "/s/1", "/no/page", "/account/login/", "/account/signup/",
-    "/account/password/reset/",
+    "/", "/explore", "/explore?q=nothing-fits", "/ada", "/look-up", "/publish", "/licenses", "/earnings", "/audit",
+    "/audit?tx=0x" + "dd" * 32, "/verify", "/log", "/docs", "/docs/api", "/docs/algorithms/royalties", "/e/0", "/s/1",
+    "/no/page", "/account/login/", "/account/signup/", "/account/password/reset/", "/account/password/reset/done/",
 )  # fmt: skip
 OWN = (
     "/publish", "/earnings", "/balance", "/balance/statement/2026-11", "/settings", "/settings/keys", "/settings/key",
-    "/account/email/", "/account/password/change/", "/account/2fa/",
+    "/account/email/", "/account/password/change/", "/account/2fa/", "/account/2fa/totp/activate/",
+    "/account/2fa/webauthn/add/", "/account/reauthenticate/", "/account/logout/", "/invitation/none",
+    "/contribution/none",
 )  # fmt: skip
 TABS = ("", "/files", "/license", "/provenance", "/versions", "/activity")
 

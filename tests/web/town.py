@@ -73,11 +73,13 @@ def browser(person: Person, *, operator: bool = False) -> Client:
 
 
 def prove_second_factor(client: Client, person: Person) -> None:
-    """What allauth keeps in the session after a code or a passkey."""
+    """What allauth keeps in the session after a code or a passkey that was asked for once more."""
     import time
 
     session = client.session
-    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time(), "type": "totp"}]
+    session["account_authentication_methods"] = [
+        {"method": "mfa", "at": time.time(), "type": "totp", "reauthenticated": True}
+    ]
     session["account_authentication_methods_user"] = str(person.actor.membership.user.pk)
     session.save()
 
