@@ -49,6 +49,7 @@ def operator(request: HttpRequest) -> HttpResponse:
         {
             "found": found,
             "backlogs": [(WORDS.get(each.name, each.name), each) for each in found.backlogs],
+            "waiting": sum(each.count for each in found.backlogs),
             "stuck": Intent.objects.exclude(state__in=("final", "failed", "expired"))
             .exclude(cause="")
             .order_by("created_at")[:20],

@@ -20,6 +20,7 @@ from marketplace.actions import contributors, drafts
 from marketplace.core.money import Amount
 from marketplace.core.presets import PRESETS
 from marketplace.core.sentences import sentences
+from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.models import Draft
 from marketplace.queries.actors import AccessRefusal, Actor
 from marketplace.queries.catalog import listings_of
@@ -32,6 +33,7 @@ from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.negotiation import wants_part
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
+from marketplace.web.timeline import BASES
 from provenance import submissions
 from provenance.answers import answer_match
 from provenance.content_queries import matches_for_uploader, progress
@@ -199,6 +201,7 @@ def terms(request: HttpRequest, draft: UUID) -> HttpResponse:
         {
             "form": form,
             "presets": PRESETS.values(),
+            "brief": terms_in_brief(shown) if shown else (),
             "sentences": sentences(shown, payment_token()) if shown else (),
             "example": _example(found, submission),
             "contributors": found.contributors.order_by("created"),
@@ -295,6 +298,7 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
         submission,
         {
             "review": shown,
+            "bases": BASES,
             "manifest": shown.manifest or {},
             "sentences": sentences(chosen, payment_token()) if chosen else (),
             "example": _example(found, submission),

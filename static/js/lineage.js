@@ -21,7 +21,7 @@ function colors() {
 }
 
 function look() {
-  const { ink, line, panel, accent, muted } = colors();
+  const { ink, panel, accent, muted } = colors();
   const words = { "font-family": "Inter Variable, sans-serif", color: ink };
   return [
     { selector: "node", style: { ...words, shape: "rectangle", width: 220, height: 56, "background-color": panel, "border-width": 1,
@@ -29,7 +29,7 @@ function look() {
     { selector: "node[mark]", style: { "background-image": "data(mark)", "background-width": 40, "background-height": 40,
       "background-position-x": 8, "background-position-y": 8, "text-margin-x": 24 } },
     { selector: "node.here", style: { "border-color": accent, "border-width": 3 } },
-    { selector: "edge", style: { ...words, width: 1.5, "line-color": line, "target-arrow-color": muted, "target-arrow-shape": "triangle",
+    { selector: "edge", style: { ...words, width: 1.5, "line-color": muted, "target-arrow-color": muted, "target-arrow-shape": "triangle",
       "curve-style": "bezier", label: "data(label)", "font-size": 11, "text-background-color": panel, "text-background-opacity": 1, "text-background-padding": 2 } },
   ];
 }
@@ -75,7 +75,8 @@ class Drawing {
     const near = [...found.ancestors.filter((edge) => edge.child === id), ...found.children];
     for (const edge of near) this.draw(edge);
     if (!near.length) this.node(id);
-    this.graph.layout({ name: "elk", elk: { algorithm: "layered", "elk.direction": "RIGHT", "elk.layered.spacing.nodeNodeBetweenLayers": 110 }, animate: false, fit: true, padding: 24 }).run();
+    const direction = this.place.clientWidth < 520 ? "DOWN" : "RIGHT";
+    this.graph.layout({ name: "elk", elk: { algorithm: "layered", "elk.direction": direction, "elk.layered.spacing.nodeNodeBetweenLayers": direction === "DOWN" ? 60 : 110 }, animate: false, fit: true, padding: 24 }).run();
   }
 
   title(id) {

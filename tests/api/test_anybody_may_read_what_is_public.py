@@ -134,6 +134,8 @@ def test_the_lineage_names_everything_above_and_what_was_built_from_it(market, v
     below = visitor.get(f"/datasets/{id_of(market.dataset)}/lineage").json()
     assert [edge["child"] for edge in below["children"]] == [id_of(child.dataset)]
     assert {node["title"] for node in below["nodes"]} == {"Sunspots since 1700", "Sunspots, smoothed"}
+    newest = {record.slug: record.manifest for record in DatasetRecord.objects.select_related("deployment")}
+    assert all(node["manifest"] == newest[node["id"]] for node in below["nodes"])
 
 
 def test_offers_carry_terms_sentences_and_what_a_wallet_buys_with(market, visitor):

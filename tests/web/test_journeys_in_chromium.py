@@ -42,9 +42,10 @@ def sign_in(context: BrowserContext, live_server, person: Person) -> None:
 
 def tab_to(page: Page, name: str, limit: int = 60) -> None:
     """Press Tab until the control of this name has the focus."""
+    words = "(document.activeElement.innerText || document.activeElement.ariaLabel || '').replace(/\\s+/g, ' ').trim()"
     for _ in range(limit):
         page.keyboard.press("Tab")
-        focused = page.evaluate("(document.activeElement.innerText || document.activeElement.ariaLabel || '').trim()")
+        focused = page.evaluate(words)
         if focused == name:
             return
     raise AssertionError(f"{name} cannot be reached by keyboard")
@@ -272,6 +273,9 @@ def test_the_lineage_is_drawn_on_demand(story: Story, live_server, page: Page):
     page.get_by_role("button", name="Show as a drawing").click()
     expect(page.get_by_text("Arrows lead from")).to_be_visible()
     expect(page.locator("#lineage canvas").first).to_be_visible()
+    marks = page.evaluate("document.getElementById('lineage')._cyreg.cy.nodes().map(node => node.data('mark'))")
+    assert len(set(marks)) == 2, "each dataset has its own parcel mark"
+    assert all(mark.startswith("data:image/svg+xml,") and "var(" not in mark for mark in marks)
     assert said == []
 
 
