@@ -55,8 +55,8 @@ def check_dataset(
 ) -> Checked | None:
     """Check one version of a dataset; None while the log has no signed head.
 
-    `subjects`: what the log calls the dataset and its content. `manifest`: the digest that stands on chain. `root`: CID
-    of the stored package, or empty.
+    `subjects`: what the log calls the dataset and its content. `manifest`: the digest that stands on chain, empty when
+    none of it is shown. `root`: CID of the stored package, or empty.
     """
     log = LogState.objects.exclude(checkpoint="").first()
     if log is None:

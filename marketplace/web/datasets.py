@@ -162,7 +162,7 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
 def _checked(context: dict[str, Any]) -> Checked | None:
     return check_dataset(
         subjects=trail_subjects(context["record"]),
-        manifest=context["shown"].manifest,
+        manifest=context["shown"].manifest if context["manifest"] else "",
         root="" if context["stopped"] else str(context["package_document"].get("root", "")),
         anchor=context["anchor"],
         now=timezone.now(),
