@@ -16,6 +16,7 @@ from provenance.core.file_record import FILE_LIST_SCHEMA, FileRecord, sorted_rec
 from provenance.core.manifest import DataKind, Description, Manifest, ManifestRefusal, Visibility, make_manifest
 from provenance.core.rights import Basis, Rights
 from provenance.models import Purpose, Submission, SubmittedFile
+from provenance.paths import is_control
 from provenance.transitions import SubmissionRefusal
 
 _ANY_FILE = FileRecord("file", 0, Sha256(bytes(32)), "text/plain", 0, bytes(16))
@@ -163,7 +164,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _is_unprintable(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cs"}
+    return is_control(character) or unicodedata.category(character) == "Cs"
 
 
 def _day(value: object) -> date | None:

@@ -30,7 +30,7 @@ def submitted_path(text: str, *, limit: int) -> str:
             "path.too_long", f"The path {shown(path)} is too long.", limit=limit, actual=size,
             todo="Shorten the names of the file and its folders.",
         )  # fmt: skip
-    if any(_is_control(character) for character in path):
+    if any(is_control(character) for character in path):
         raise _refused("control", "A file name contains a line break or another control character.", text)
     if "\\" in path:
         raise _refused("backslash", "A path contains a backslash, which other systems read as a folder.", text)
@@ -48,8 +48,7 @@ def submitted_path(text: str, *, limit: int) -> str:
 def shown(text: str) -> str:
     """Return a name as it may stand in a message: control characters escaped, cut to 80 characters, in quotes."""
     escaped = "".join(
-        character.encode("unicode_escape").decode("ascii") if _is_control(character) else character
-        for character in text
+        character.encode("unicode_escape").decode("ascii") if is_control(character) else character for character in text
     )
     escaped = escaped.encode("utf-8", "backslashreplace").decode("utf-8")
     return f"“{escaped if len(escaped) <= _SHOWN else escaped[: _SHOWN - 1] + '…'}”"
@@ -61,7 +60,8 @@ def ancestors_of(path: str) -> list[str]:
     return ["/".join(segments[:depth]) for depth in range(1, len(segments))]
 
 
-def _is_control(character: str) -> bool:
+def is_control(character: str) -> bool:
+    """Say whether a character breaks lines, is not seen, or turns the direction of what follows it."""
     return unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character in _DIRECTION
 
 

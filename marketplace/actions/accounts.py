@@ -15,6 +15,7 @@ from marketplace.models import Account, AccountAddress, Membership, User
 from marketplace.queries.actors import Act, Actor
 from provenance.core.refusal import Refusal
 from provenance.doorbell import ring
+from provenance.paths import is_control
 
 NAME_LIMIT = 100
 SLUG_LIMIT = 40
@@ -114,7 +115,7 @@ def _checked_slug(slug: str) -> str:
 
 def _checked_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(name) <= NAME_LIMIT or any(unicodedata.category(character) == "Cc" for character in name):
+    if not 1 <= len(name) <= NAME_LIMIT or any(map(is_control, name)):
         raise AccountRefusal(
             "account.display_name", f"A display name has 1 to {NAME_LIMIT} characters, without control characters.",
             limit=NAME_LIMIT, actual=len(name),

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from marketplace import journal, limits, market_calls
+from marketplace.actions.letters import tell_owners
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.models import Account, AccountAddress, TopUp, Withdrawal
 from marketplace.queries.actors import AccessRefusal, Act, Actor
@@ -72,7 +73,7 @@ def collect_income(*, by: Actor, amount: int, now: datetime) -> TopUp:
 
 @transaction.atomic
 def add_withdrawal_address(*, by: Actor, address: str, now: datetime) -> AccountAddress:
-    """Name an address of one's own to withdraw to; usable after the delay, in which its owner can still object.
+    """Name an address of one's own to withdraw to; usable after the delay, in which owners, who hear of it, can object.
 
     Raises AccessRefusal, MoneyRefusal.
     """
@@ -80,7 +81,7 @@ def add_withdrawal_address(*, by: Actor, address: str, now: datetime) -> Account
     text = address.strip().lower()
     if _ADDRESS.fullmatch(text) is None or text == _PASSED:
         raise MoneyRefusal("withdrawal.address", "This is not an address.", actual=address[:80])
-    row, _ = AccountAddress.objects.get_or_create(
+    row, made = AccountAddress.objects.get_or_create(
         account=by.account,
         purpose=AccountAddress.Purpose.WITHDRAWAL,
         address=text,
@@ -91,6 +92,15 @@ def add_withdrawal_address(*, by: Actor, address: str, now: datetime) -> Account
             "usable_from": now + timedelta(seconds=settings.CADASTRE_WITHDRAWAL_DELAY),
         },
     )
+    if made:
+        tell_owners(
+            by.account,
+            "A new withdrawal address at Cadastre",
+            f"{by.membership.user.email} named {row.address} as an address to which money of\n"
+            f"{by.account.display_name} can be withdrawn, from {row.usable_from:%Y-%m-%d %H:%M} UTC on.\n"
+            f"If this was not you, sign in, cancel withdrawals under {settings.CADASTRE_PUBLIC_URL}/balance\n"
+            "and change your password.\n",
+        )
     return row
 
 
@@ -101,6 +111,10 @@ def withdraw(*, by: Actor, destination: int, amount: int, now: datetime) -> With
     Raises AccessRefusal, MoneyRefusal, JournalRefusal `balance.too_low`.
     """
     _require_second_factor(by)
+    if not 0 < amount <= journal.AMOUNT_LIMIT:
+        raise MoneyRefusal(
+            "withdrawal.amount", "Only a positive amount can be withdrawn.", limit=journal.AMOUNT_LIMIT, actual=amount
+        )
     target = AccountAddress.objects.filter(
         pk=destination,
         account=by.account,

@@ -11,13 +11,12 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from marketplace.actions.money import MoneyRefusal, add_withdrawal_address, withdraw
+from marketplace.actions.money import add_withdrawal_address, withdraw
 from marketplace.api.money import Money, Units, money
 from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
 from marketplace.api.schema import IDEMPOTENT_ALWAYS, operation
-from marketplace.journal import AMOUNT_LIMIT
 from marketplace.models import Withdrawal as WithdrawalRow
 from marketplace.queries.actors import Act
 
@@ -54,15 +53,10 @@ class WithdrawalsResource(Resource):
     @operation("Withdraw", answer=Withdrawal, status=202, body=WithdrawalWish, parameters=(IDEMPOTENT_ALWAYS,))
     def post(self, request: Request) -> HttpResponse:
         wish = self.body(WithdrawalWish)
-        amount = int(wish.amount)
-        if not 0 < amount <= AMOUNT_LIMIT:
-            raise MoneyRefusal(
-                "withdrawal.amount", "Only a positive amount can be withdrawn.", limit=AMOUNT_LIMIT, actual=wish.amount
-            )
 
         def effect() -> tuple[int, Withdrawal]:
             target = add_withdrawal_address(by=self.actor, address=wish.address, now=self.now)
-            row = withdraw(by=self.actor, destination=target.pk, amount=amount, now=self.now)
+            row = withdraw(by=self.actor, destination=target.pk, amount=int(wish.amount), now=self.now)
             return 202, _shown([row])[0]
 
         return self.once(effect, request=wish, key_needed=True)

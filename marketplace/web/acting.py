@@ -1,4 +1,4 @@
-"""How pages act for an account: who may, what becomes of a refusal, and letters to those concerned."""
+"""How pages act for an account: who may, what becomes of a refusal, and where one goes from there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.mail import send_mail
-from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from marketplace.models import Account, Membership
 from marketplace.queries.actors import Actor
 from marketplace.web.context import actor_of
 from marketplace.web.errors import is_absent, said
@@ -67,13 +65,9 @@ def attempt(request: HttpRequest, act: Callable[[], object], *, done: object = "
     return True
 
 
-def tell_owners(account: Account, subject: str, text: str) -> None:
-    """Write to the owners of an account after the commit: whoever is being robbed must hear of it in time."""
-    owners = Membership.objects.filter(account=account, role=Membership.Role.OWNER).select_related("user")
-    addresses = [owner.user.email for owner in owners]
-
-    def send() -> None:
-        for address in addresses:
-            send_mail(subject, text, None, [address])
-
-    transaction.on_commit(send)
+def back_to(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """Return to the address of this site that the form names as `next`, else to the page called `otherwise`."""
+    address = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
+    # An address, never the name of a page: `redirect` would look that up.
+    return HttpResponseRedirect(address) if safe and address.startswith("/") else redirect(otherwise)

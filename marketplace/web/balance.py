@@ -9,7 +9,6 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -21,7 +20,7 @@ from marketplace.queries.account_statements import account_statement
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.addresses import owner_addresses, withdrawal_addresses
 from marketplace.queries.deployments import payment_token
-from marketplace.web.acting import attempt, for_account, tell_owners
+from marketplace.web.acting import attempt, back_to, for_account
 from marketplace.web.fields import AmountField
 from marketplace.web.spreadsheet import csv_response
 
@@ -78,9 +77,7 @@ def faucet(request: HttpRequest, actor: Actor) -> HttpResponse:
         lambda: money.draw_faucet(by=actor, now=timezone.now()),
         done=_("Play money is on its way. It is in your balance when it can no longer be undone, in a few seconds."),
     )
-    back = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
-    return redirect(back if safe else "balance")
+    return back_to(request, "balance")
 
 
 @for_account
@@ -104,15 +101,7 @@ def add_address(request: HttpRequest, actor: Actor) -> HttpResponse:
     address = request.POST.get("address", "").strip()
 
     def add() -> None:
-        row = money.add_withdrawal_address(by=actor, address=address, now=timezone.now())
-        tell_owners(
-            actor.account,
-            "A new withdrawal address at Cadastre",
-            f"{actor.membership.user.email} named {row.address} as an address to which money of\n"
-            f"{actor.account.display_name} can be withdrawn, from {row.usable_from:%Y-%m-%d %H:%M} UTC on.\n"
-            f"If this was not you, sign in, cancel withdrawals under {settings.CADASTRE_PUBLIC_URL}/balance\n"
-            "and change your password.\n",
-        )
+        money.add_withdrawal_address(by=actor, address=address, now=timezone.now())
 
     attempt(request, add, done=_("Added. It can be used after the delay; we have written to all owners."))
     return redirect("balance")

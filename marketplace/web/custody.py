@@ -13,11 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import custody
+from marketplace.actions.letters import tell_owners
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.addresses import owner_addresses
 from marketplace.queries.catalog import listings_of
 from marketplace.queries.members import key_exports_of
-from marketplace.web.acting import attempt, for_account, tell_owners
+from marketplace.web.acting import attempt, for_account
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from provenance.core.refusal import Refusal
 

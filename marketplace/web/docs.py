@@ -33,6 +33,8 @@ GROUPS: tuple[tuple[Any, dict[str, Any]], ...] = (
         _("How it works"),
         {
             "architecture": _("Architecture"),
+            "promises": _("Promises"),
+            "faults": _("Faults"),
             "algorithms/content": _("Content and CIDs"),
             "algorithms/log": _("The log"),
             "algorithms/gate": _("The copy check"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from provenance.core.cid import Cid, CidRefusal
 from provenance.models import AnchorRecord, ChainEvent, Document, LogEntry, LogState
 
 ROWS = 50
+LOG_PATH = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 
 
 def audit(request: HttpRequest) -> HttpResponse:
@@ -141,6 +143,8 @@ def by_sha256(request: HttpRequest, digest: str) -> HttpResponse:
 def log_file(request: HttpRequest, path: str) -> HttpResponse:
     """A static file of the log: checkpoint, key, tile, bundle. Full tiles never change; the rest is not cached."""
     root = settings.CADASTRE_LOG_DIR.resolve()
+    if LOG_PATH.fullmatch(path) is None:
+        raise Http404
     target = (root / path).resolve()
     if not target.is_relative_to(root) or not target.is_file():
         raise Http404

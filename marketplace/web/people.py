@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -23,7 +22,7 @@ from marketplace.queries.actors import Act, Actor
 from marketplace.queries.members import members_of, memberships_of, open_invitations, own_member
 from marketplace.queries.orders import orders_to_approve
 from marketplace.session import SESSION_ACCOUNT
-from marketplace.web.acting import attempt, for_account
+from marketplace.web.acting import attempt, back_to, for_account
 from marketplace.web.context import actor_of
 from marketplace.web.fields import AmountField
 
@@ -150,9 +149,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     """Act for another account from now on."""
     found = get_object_or_404(memberships_of(_person(request)), account__slug=request.POST.get("account", ""))
     request.session[SESSION_ACCOUNT] = found.account.slug
-    back = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
-    return redirect(back if safe else "account")
+    return back_to(request, "account")
 
 
 @for_account
