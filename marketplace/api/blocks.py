@@ -17,9 +17,9 @@ from marketplace.api.schema import Raw, operation
 from marketplace.models import LicenseRow
 from marketplace.queries.actors import AccessRefusal, Act
 from marketplace.queries.orders import own_license
-from marketplace.queries.registered import document, registered
+from marketplace.queries.registered import document, is_open_here, registered
 from provenance import bootstrap
-from provenance.content_queries import delivery_stopped, is_published_here
+from provenance.content_queries import delivery_stopped
 from provenance.core.cid import Cid, CidRefusal
 from provenance.core.refusal import Refusal
 from provenance.models import PackageRecord
@@ -60,7 +60,7 @@ class OpenBlockResource(Resource):
         record = registered(dataset)
         wanted = _parsed(cid)
         for package in record.package_records.filter(kind="open").order_by("-version", "-package"):
-            if is_published_here(dataset, package.digest) and _holds(package, wanted):
+            if is_open_here(record, package) and _holds(package, wanted):
                 _check_delivery(dataset, package.version)
                 return _block(wanted, f"public, {IMMUTABLE}")
         raise _unknown(cid)

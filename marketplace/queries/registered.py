@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from marketplace.models import Listing
+from provenance.content_queries import is_published_here
 from provenance.core.caip import Asset, AssetKind
 from provenance.core.canonical import parse_canonical
 from provenance.core.manifest import SCHEMA as MANIFEST_SCHEMA
@@ -85,6 +86,21 @@ def manifest_of(record: DatasetRecord, digest: str) -> dict[str, Any]:
 def package_of(record: DatasetRecord, digest: str) -> dict[str, Any]:
     """Return a package's document as a JSON object; nothing when it is not known here, or somebody else's."""
     return _own(record, document(digest), PACKAGE_SCHEMA)
+
+
+def is_open_here(record: DatasetRecord, package: PackageRecord) -> bool:
+    """Say whether a package's blocks are this dataset's to give to everybody.
+
+    On chain anybody may register the digest of somebody else's package, sealed or withheld, as their own, and even give
+    that dataset to its true owner. So its document has to name the creator and the manifest that stand on chain, or
+    the package was published here for this very dataset.
+    """
+    found = document(package.digest) or {}
+    version = version_of(record, package.version)
+    said = tuple(found.get(name) for name in ("schema", "kind", "owner", "manifest"))
+    creator = record.deployment.account_caip(record.creator)
+    named = version is not None and said == (PACKAGE_SCHEMA, "open", creator, version.manifest)
+    return named or is_published_here(record.caip, package.digest)
 
 
 def _own(record: DatasetRecord, found: dict[str, Any] | None, schema: str) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def test_blocks_of_somebody_elses_package_are_not_served_under_another_name(site
     ContentAct.objects.create(
         dataset=listing.dataset, act="withheld", reason="court-order", by=ada.actor.account.pk, created=site.now
     )
+    # Not even once the thief has given the dataset to the owner whom the package names.
+    DatasetRecord.objects.filter(pk=record.pk).update(owner=DatasetRecord.objects.get(token=1).owner)
     answer = visitor.get(f"/datasets/{record.slug}/blocks/{root}")
     assert (answer.status_code, answer.json()["code"]) == (404, "block.not_found")
 
@@ -128,3 +130,11 @@ def test_a_dataset_whose_documents_are_no_manifest_and_no_package_is_shown_all_t
     for tab in ("preview", "files", "license", "provenance", "versions", "activity"):
         assert visitor.http.get(f"/d/{record.slug}/{tab}").status_code == 200, tab
     assert visitor.get(f"/datasets/{record.slug}/blocks/{Cid.of(b'nothing')}").status_code == 404
+
+
+def test_open_blocks_are_served_by_whoever_knows_the_documents_alone(site, ada, visitor):
+    listing = site.publish(ada, visibility="open")
+    root = Submission.objects.get(dataset=listing.dataset).package_root
+    # A register that was rebuilt from chain and stores knows no submission.
+    Submission.objects.update(dataset="")
+    assert visitor.get(f"/datasets/{id_of(listing.dataset)}/blocks/{root}").status_code == 200

@@ -1,4 +1,4 @@
-"""Everything that leaves the register for good, read whole: entries, files of the log, public documents, stored blocks."""
+"""Everything that leaves the register for good: entries, files of the log, public documents, stored blocks."""
 
 from __future__ import annotations
 
