@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_every_contract_fits_and_market_and_its_extension_share_one_layout() -> 
     for artifact in artifacts.values():
         assert (len(artifact["deployedBytecode"]) - 2) // 2 <= build.SIZE_LIMIT
     assert artifacts["Market"]["storageLayout"] == artifacts["MarketExtension"]["storageLayout"]
+
+
+def test_no_assembly_keeps_the_compiler_from_inlining() -> None:
+    # One block that may touch the compiler's own memory, and nothing is inlined in the whole contract.
+    for name, text in build.source_units().items():
+        for block in re.finditer(r"\bassembly\s*(\([^)]*\))?\s*\{", text):
+            assert block[1] == '("memory-safe")', name
 
 
 def test_an_interface_that_is_not_kept_is_refused() -> None:
