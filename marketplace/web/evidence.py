@@ -14,8 +14,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from marketplace.models import LicenseRow, Listing, SettlementRow
 from marketplace.queries.catalog import search_listings
 from marketplace.queries.orders import certificate_of
-from marketplace.web.explore import with_manifests
 from marketplace.web.ids import license_caip, slug_of_caip
+from marketplace.web.marks import with_manifests
 from marketplace.web.negotiation import wants_json
 from marketplace.web.timeline import happenings, statement_of
 from provenance.content_queries import datasets_with_cid, datasets_with_sha256

@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from marketplace.core.money import Amount, MoneyRefusal
 from marketplace.market_calls import TREASURY, known_address
-from marketplace.models import Account, LicenseRow, Listing, PaidTotal, PayeeRow
+from marketplace.models import Account, LicenseRow, PaidTotal, PayeeRow
 from marketplace.queries.catalog import search_listings
 from marketplace.queries.deployments import DeploymentRefusal, payment_token
-from marketplace.web.ids import slug_of_caip
-from provenance.models import DatasetRecord, LogEntry, LogState
+from marketplace.web.marks import with_manifests
+from provenance.models import LogEntry, LogState
 
 PAGE_ROWS = 20
 KINDS = (
@@ -143,21 +143,6 @@ def _paid_to_people() -> int | None:
     own = PayeeRow.objects.filter(address=known_address(TREASURY) or "").values("number")
     paid = PaidTotal.objects.filter(token=token).exclude(payee__in=own).aggregate(total=Sum("paid"))
     return paid["total"] or 0
-
-
-def with_manifests(listings: list[Listing]) -> list[Listing]:
-    """Give each listing the manifest digest that its parcel mark is drawn from, in one query, and its short id."""
-    records = {record.caip: record for record in _records(listings)}
-    for listing in listings:
-        record = records.get(listing.dataset)
-        listing.manifest = record.manifest if record else ""  # type: ignore[attr-defined]  # for the template
-        listing.short_id = slug_of_caip(listing.dataset)  # type: ignore[attr-defined]  # the same
-    return listings
-
-
-def _records(listings: list[Listing]) -> list[DatasetRecord]:
-    tokens = [int(listing.dataset.rsplit("/", 1)[1]) for listing in listings]
-    return list(DatasetRecord.objects.select_related("deployment").filter(token__in=tokens))
 
 
 def _max_price(text: str) -> tuple[int | None, str]:

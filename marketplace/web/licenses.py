@@ -41,6 +41,7 @@ from marketplace.queries.orders import (
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.context import actor_of
 from marketplace.web.ids import license_caip, slug_of_caip
+from marketplace.web.marks import marks_of
 from marketplace.web.qr import qr_svg
 from provenance.core.canonical import parse_canonical
 
@@ -100,12 +101,15 @@ def list_licenses(request: HttpRequest) -> HttpResponse:
         return render(request, "web/licenses.html", {})
     found = list(licenses_of(actor.account)[:200])
     listings = {row.dataset: row for row in Listing.objects.filter(pk__in=[each.dataset for each in found])}
+    marks = marks_of(found)
     settled = (Order.State.FINAL, Order.State.REFUNDED, Order.State.DECLINED)
     return render(
         request,
         "web/licenses.html",
         {
-            "rows": [(row, slug_of_caip(row.pk), listings.get(row.dataset), delivery_of(row)) for row in found],
+            "rows": [
+                (row, slug_of_caip(row.pk), listings.get(row.dataset), delivery_of(row), marks[row.pk]) for row in found
+            ],
             "orders": orders_of(actor.account).exclude(state__in=settled)[:20],
             "quotes": quotes_to(actor.account, now=timezone.now()),
         },

@@ -31,6 +31,7 @@ from marketplace.queries.publishing import DraftState, state_of
 from marketplace.queries.worked_example import Example, worked_example
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
+from marketplace.web.marks import with_manifests
 from marketplace.web.negotiation import wants_part
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
 from marketplace.web.timeline import BASES
@@ -80,7 +81,7 @@ def publish(request: HttpRequest) -> HttpResponse:
         rows = [(draft, row, STATE_WORDS[state_of(draft, row)]) for draft, row in found if draft.state != "published"]
         context = {
             "drafts": rows,
-            "listings": [(slug_of_caip(each.dataset), each) for each in listings_of(actor.account)],
+            "listings": [(slug_of_caip(each.dataset), each) for each in with_manifests(listings_of(actor.account))],
         }
     return render(request, "web/publish.html", context)
 

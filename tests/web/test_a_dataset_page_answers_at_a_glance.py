@@ -12,9 +12,10 @@ from django.test import Client
 
 from cadastre.client import Client as ApiClient
 from marketplace.models import Listing, PayoutRow, SettlementRow
-from provenance.models import AnchorRecord, Document, LogState, PinRow
+from provenance.core.parcel import draw_parcel
+from provenance.models import AnchorRecord, Document, LogState, PinRow, VersionRecord
 from tests.api.conftest import Person, Site, table
-from tests.web.town import Story
+from tests.web.town import Story, browser
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +130,14 @@ def test_an_account_that_has_listed_nothing_has_no_page(story: Story, visitor: C
     assert visitor.get("/nobody-of-this-name").status_code == 404
     Listing.objects.filter(account__slug="ada").update(state="delisted")
     assert visitor.get("/ada").status_code == 404
+
+
+def test_parcel_marks_stand_beside_datasets_and_beside_licenses_of_that_version(story: Story, visitor: Client):
+    mark = draw_parcel(bytes.fromhex(story.manifest("derived")), size=48).partition("<rect")[2]
+    assert mark in browser(story.ben).get("/publish").content.decode()
+    assert mark in browser(story.cleo).get("/licenses").content.decode()
+    VersionRecord.objects.filter(manifest=story.manifest("derived")).update(version=2)
+    assert mark not in browser(story.cleo).get("/licenses").content.decode()
 
 
 def test_explore_sorts_as_asked_and_says_so_when_nothing_fits(story: Story, visitor: Client):
