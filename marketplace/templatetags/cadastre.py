@@ -62,7 +62,7 @@ def mono(text: str, name: str = "") -> SafeString:
 
 @register.filter
 def money(units: int | None, token: str | Token = "") -> str:
-    """Write base units as an amount with its symbol: `1,240.00 USD`. No line ends inside it."""
+    """Write base units as an amount with its symbol: `1,240.00 USD`."""
     if units is None:
         return "–"
     try:
@@ -75,7 +75,7 @@ def money(units: int | None, token: str | Token = "") -> str:
 @register.filter
 def amount_in_words(amount: Amount) -> str:
     """Write an amount for people, with thousands apart: `1,240.00 USD`."""
-    return f"{_grouped(amount.written)}\u00a0{amount.token.symbol}"
+    return f"{_grouped(amount.written)} {amount.token.symbol}"
 
 
 def _grouped(written: str) -> str:

@@ -42,10 +42,9 @@ def sign_in(context: BrowserContext, live_server, person: Person) -> None:
 
 def tab_to(page: Page, name: str, limit: int = 60) -> None:
     """Press Tab until the control of this name has the focus."""
-    words = "(document.activeElement.innerText || document.activeElement.ariaLabel || '').replace(/\\s+/g, ' ').trim()"
     for _ in range(limit):
         page.keyboard.press("Tab")
-        focused = page.evaluate(words)
+        focused = page.evaluate("(document.activeElement.innerText || document.activeElement.ariaLabel || '').trim()")
         if focused == name:
             return
     raise AssertionError(f"{name} cannot be reached by keyboard")
