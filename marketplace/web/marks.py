@@ -21,13 +21,13 @@ def with_manifests(listings: list[Listing]) -> list[Listing]:
 
 
 def marks_of(licenses: Iterable[LicenseRow]) -> dict[str, str]:
-    """Return license → manifest digest of the version that it was bought for, in one query."""
+    """Return license → manifest digest of the version that it was bought for, empty where that is not known here."""
     rows = list(licenses)
     versions = VersionRecord.objects.select_related("deployment").filter(
         token__in={_token(row.dataset) for row in rows}
     )
     manifests = {(each.deployment.dataset_caip(each.token), each.version): each.manifest for each in versions}
-    return {row.pk: manifests.get((row.dataset, row.version), "") for row in rows}
+    return {row.pk: manifests.get((row.dataset, row.version or 0), "") for row in rows}
 
 
 def _token(dataset: str) -> int:
