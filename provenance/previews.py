@@ -129,11 +129,11 @@ def _separator(head: bytes) -> str:
 def _record(line: str) -> str:
     try:
         value = json.loads(line)
-    except ValueError:
+        written = json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return _line(line)
-    if isinstance(value, dict) and isinstance(value.get("text"), str):
-        return _line(value["text"])
-    return _line(json.dumps(value, ensure_ascii=False))
+    text = value.get("text") if isinstance(value, dict) else None
+    return _line(text if isinstance(text, str) else written)
 
 
 def _line(text: str) -> str:

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from marketplace.queries.actors import Actor
+from marketplace.queries.actors import AccessRefusal, Actor
 from marketplace.web.context import actor_of
 from marketplace.web.errors import is_absent, said
 from provenance.core.refusal import Refusal
@@ -30,9 +30,23 @@ def for_account(view: Callable[Concatenate[HttpRequest, Actor, P], HttpResponse]
         actor = actor_of(request)
         if actor is None:
             return redirect("settings-begin")
+        _check_meant(request, actor)
         return view(request, actor, *args, **kwargs)
 
     return guarded
+
+
+def _check_meant(request: HttpRequest, actor: Actor) -> None:
+    """Refuse a form that was filled in for another account than the one that acts now. Raises AccessRefusal.
+
+    Somebody switched in another tab, or was taken out of the organization meanwhile.
+    """
+    meant = request.POST.get("acting", "")
+    if meant and meant != str(actor.account.pk):
+        raise AccessRefusal(
+            "access.other_account", f"You are acting for {actor.account.display_name} now.",
+            todo="Nothing was done. Switch back, or open the page again to do it for this account.",
+        )  # fmt: skip
 
 
 def for_operators(view: View) -> View:

@@ -22,7 +22,7 @@ from marketplace.core.presets import PRESETS
 from marketplace.core.sentences import sentences
 from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.models import Draft
-from marketplace.queries.actors import AccessRefusal, Actor
+from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.catalog import listings_of
 from marketplace.queries.deployments import payment_token
 from marketplace.queries.drafts import draft_terms, drafts_of, own_draft, review_draft, submission_of
@@ -346,10 +346,14 @@ def _actor(request: HttpRequest) -> Actor:
 
 
 def _own(request: HttpRequest, draft: UUID) -> Draft:
+    actor = _actor(request)
     try:
-        return own_draft(_actor(request).account, draft)
+        found = own_draft(actor.account, draft)
     except AccessRefusal as refusal:
         raise Http404 from refusal
+    # Uploads and the copy check know the account only: who may publish for it is asked here, as the API asks.
+    actor.require(Act.PUBLISH)
+    return found
 
 
 def _example(draft: Draft, submission: Submission) -> Example | None:

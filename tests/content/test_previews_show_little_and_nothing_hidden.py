@@ -133,3 +133,12 @@ def test_records_of_json_lines_show_their_text(tmp_path):
         '{"a": [1, 2]}',
         "not json",
     ]
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"text":['])
+def test_a_record_that_is_nested_without_end_is_shown_as_the_line_that_it_is(tmp_path, opening: str):
+    path = tmp_path / "t.jsonl"
+    path.write_text(opening * 20_000 + '\n{"text": "next"}\n')
+    first, second = shown(path, "application/jsonl", 2)["lines"]
+    assert first == (opening * 500)[: previews.LINE_CHARACTERS - 1] + "…"
+    assert second == "next"

@@ -1,0 +1,76 @@
+"""Pages ask the same as the API: who is a member with which role, and for whom a form was filled in."""
+
+from __future__ import annotations
+
+import pytest
+
+from marketplace.actions.accounts import create_organization
+from marketplace.actions.custody import derive_addresses
+from marketplace.actions.members import accept_invitation, invite_member
+from marketplace.models import Draft, Membership, Order
+from marketplace.queries.actors import Actor, actor_of_user
+from provenance.models import Submission, SubmissionState, SubmittedFile
+from tests.api.conftest import PRICE, RECIPIENT, Person, Site, table
+from tests.web.town import browser
+
+pytestmark = pytest.mark.django_db
+Role = Membership.Role
+
+
+def lab(site: Site, owner: Person) -> Person:
+    user = owner.actor.membership.user
+    create_organization(by=user, slug="lab", display_name="The Lab", now=site.now)
+    derive_addresses(ring=site.ring, now=site.now)
+    return Person(actor_of_user(user, "lab"), site.now)
+
+
+def join(site: Site, organization: Person, person: Person, role: Membership.Role) -> Actor:
+    user = person.actor.membership.user
+    _, token = invite_member(by=organization.actor, email=user.email, role=role, now=site.now)
+    accept_invitation(by=user, token=token, now=site.now)
+    return actor_of_user(user, "lab")
+
+
+def acting_for_lab(person: Person):
+    client = browser(person)
+    client.post("/settings/switch", {"account": "lab"})
+    return client
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.BUYER, Role.FINANCE])
+def test_only_publishers_see_and_work_on_drafts(site: Site, ada: Person, mallory: Person, role: Membership.Role):
+    organization = lab(site, ada)
+    draft = site.draft(organization, {"a.csv": table("a"), "b.csv": table("b")}, checked=False)
+    join(site, organization, mallory, role)
+    client = acting_for_lab(mallory)
+    for step in ("files", "describe", "terms", "checks", "review"):
+        address = f"/publish/{draft.pk}/{step}"
+        assert client.get(address).status_code == 403, step
+        for words in ({}, {"visibility": "open"}, {"again": "1"}, {"answer": "remove", "match": "1"}):
+            assert client.post(address, words).status_code == 403, (step, words)
+    assert client.post(f"/publish/{draft.pk}/discard").status_code in {302, 403}
+    assert Submission.objects.get().state == SubmissionState.UPLOADING
+    assert (SubmittedFile.objects.count(), Draft.objects.get().state) == (2, Draft.State.OPEN)
+    Membership.objects.filter(user=mallory.actor.membership.user, account__slug="lab").update(role=Role.PUBLISHER)
+    assert client.get(f"/publish/{draft.pk}/files").status_code == 200
+
+
+def test_a_form_of_another_account_than_the_one_that_acts_now_does_nothing(site: Site, ada: Person, cleo: Person):
+    listing = site.publish(ada)
+    organization = lab(site, cleo)
+    for buyer in (cleo, organization):
+        site.give(buyer, 10 * PRICE)
+    client = acting_for_lab(cleo)
+    address = f"/checkout/{listing.offer_id}"
+    page = client.get(address)
+    assert f'name="acting" value="{organization.actor.account.pk}"' in page.content.decode()
+    # In another tab.
+    client.post("/settings/switch", {"account": "cleo"})
+    form = {"order_key": "k", "recipient": RECIPIENT, "acting": str(organization.actor.account.pk)}
+    refused = client.post(address, form)
+    assert refused.status_code == 403
+    assert "You are acting for Cleo now." in refused.content.decode()
+    assert not Order.objects.exists()
+    client.post("/settings/switch", {"account": "lab"})
+    assert client.post(address, form).status_code == 302
+    assert Order.objects.get().account == organization.actor.account
