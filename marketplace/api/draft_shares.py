@@ -11,6 +11,7 @@ from django.core.mail import send_mail
 from django.urls import reverse
 
 from marketplace.actions.contributors import invite_contributor, remove_contributor
+from marketplace.actions.letters import count_letter
 from marketplace.api.terms import SplitGiven
 from marketplace.core.money import percent
 from marketplace.models import Contributor, Draft
@@ -49,6 +50,7 @@ def set_shares(*, by: Actor, draft: Draft, wanted: Sequence[SplitGiven], now: da
 def _invite(by: Actor, draft: Draft, share: SplitGiven, now: datetime) -> Letter:
     if (share.account is None) == (share.email is None):
         raise DraftRefusal("splits.person", "A share names either an account or an e-mail address.")
+    count_letter(by=by, now=now)
     row, token = invite_contributor(
         by=by,
         draft=draft.pk,

@@ -97,6 +97,11 @@ class Contributor(models.Model):
     def __str__(self) -> str:
         return f"contributor {self.id}"
 
+    @property
+    def named(self) -> str:
+        """How the person was named: by account, or by e-mail address. That of an account is nobody's to see."""
+        return self.email if self.account is None else self.account.slug
+
 
 class TermsRow(models.Model):
     """A terms document (`cadastre.terms/1`), stored under the digest of its exact bytes."""

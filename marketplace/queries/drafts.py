@@ -103,7 +103,9 @@ def draft_conflicts(draft: Draft, *, now: datetime) -> tuple[Conflict, ...]:
 
 def contributors_of(dataset: str) -> QuerySet[Contributor]:
     """Return who shares the income of a published dataset (CAIP-19), whichever version they came with."""
-    rows = Contributor.objects.filter(draft__dataset=dataset, draft__state=Draft.State.PUBLISHED)
+    rows = Contributor.objects.select_related("account").filter(
+        draft__dataset=dataset, draft__state=Draft.State.PUBLISHED
+    )
     return rows.exclude(state=Contributor.State.DECLINED).order_by("created", "pk")
 
 

@@ -86,7 +86,7 @@ def worked_example(draft: Draft, submission: Submission, *, price: int | None = 
     fee = fee_part(price, current_fee_bps(deployment))
     allocation = allocate(_NEW, price - fee, _lineage(submission, deployment))
     contributors = draft.contributors.exclude(state=Contributor.State.DECLINED).select_related("account")
-    named = {_shown(each): each for each in contributors.order_by("created", "email")}
+    named = {each.named: each for each in contributors.order_by("created", "email")}
     kept = divide(allocation.kept, {who: each.bps for who, each in named.items()}, rest=_OWNER)
     return Example(
         token=token,
@@ -103,11 +103,6 @@ def worked_example(draft: Draft, submission: Submission, *, price: int | None = 
         kept=kept[_OWNER],
         derive_bps=draft.derive_bps,
     )
-
-
-def _shown(contributor: Contributor) -> str:
-    # As they were named: by account or by e-mail address.
-    return contributor.email if contributor.account is None else contributor.account.slug
 
 
 def _lineage(submission: Submission, deployment: Deployment) -> Lineage:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import licenses, listings, offers, quotes, shares, takedowns
+from marketplace.actions.letters import count_letter
 from marketplace.core.adapting import adapted
 from marketplace.core.money import MoneyRefusal
 from marketplace.core.presets import PRESETS
@@ -210,6 +211,7 @@ def promise_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
     data = form.cleaned_data
 
     def promise() -> None:
+        count_letter(by=actor, now=timezone.now())
         _row, token = shares.promise_share(
             by=actor, dataset=caip, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
         )

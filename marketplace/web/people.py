@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import accounts, members, orders
+from marketplace.actions.letters import count_letter
 from marketplace.models import Account, Membership, User
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.members import members_of, memberships_of, open_invitations, own_member
@@ -162,6 +163,7 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponse:
     data = form.cleaned_data
 
     def act() -> None:
+        count_letter(by=actor, now=timezone.now())
         _, token = members.invite_member(by=actor, now=timezone.now(), **data)
         link = settings.CADASTRE_PUBLIC_URL + reverse("invitation", args=[token])
         words = f"{actor.account.display_name} invites you to act for it at Cadastre.\n\nAccept: {link}\n"

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import contributors, drafts
+from marketplace.actions.letters import count_letter
 from marketplace.core.money import Amount
 from marketplace.core.presets import PRESETS
 from marketplace.core.sentences import sentences
@@ -205,7 +206,7 @@ def terms(request: HttpRequest, draft: UUID) -> HttpResponse:
             "brief": terms_in_brief(shown) if shown else (),
             "sentences": sentences(shown, payment_token()) if shown else (),
             "example": _example(found, submission),
-            "contributors": found.contributors.order_by("created"),
+            "contributors": found.contributors.select_related("account").order_by("created"),
             "contributor_form": ContributorForm(),
         },
     )
@@ -223,6 +224,7 @@ def add_contributor(request: HttpRequest, draft: UUID) -> HttpResponse:
 
     def invite() -> None:
         data = form.cleaned_data
+        count_letter(by=_actor(request), now=timezone.now())
         _, token = contributors.invite_contributor(
             by=_actor(request), draft=draft, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core import mail
 
 from marketplace.actions.accounts import create_organization
 from marketplace.actions.custody import derive_addresses
@@ -74,3 +75,27 @@ def test_a_form_of_another_account_than_the_one_that_acts_now_does_nothing(site:
     client.post("/settings/switch", {"account": "lab"})
     assert client.post(address, form).status_code == 302
     assert Order.objects.get().account == organization.actor.account
+
+
+def test_a_share_promised_to_an_account_does_not_tell_its_e_mail_address(site: Site, ada: Person, mallory: Person):
+    draft = site.draft(mallory, {"a.csv": table("a")}, checked=False)
+    named = {"splits": [{"account": "ada", "role": "editor", "bps": 500}], "revision": draft.revision}
+    answer = mallory.api().patch(f"/drafts/{draft.pk}", named)
+    assert answer.status_code == 200, answer.content
+    client = browser(mallory)
+    for address in (f"/publish/{draft.pk}/terms", f"/publish/{draft.pk}/review", f"/publish/{draft.pk}/checks"):
+        page = client.get(address, follow=True).content.decode()
+        assert ada.actor.membership.user.email not in page, address
+    assert "ada@example.org" not in mallory.api().get(f"/drafts/{draft.pk}").content.decode()
+    assert "<td>ada</td>" in client.get(f"/publish/{draft.pk}/terms").content.decode()
+
+
+def test_nobodys_letter_box_is_filled_by_inviting_again_and_again(site: Site, ada: Person, monkeypatch):
+    monkeypatch.setattr("marketplace.actions.letters.LETTERS_PER_DAY", 2)
+    organization = lab(site, ada)
+    client = acting_for_lab(ada)
+    for _ in range(4):
+        client.post("/settings/members", {"email": "victim@example.org", "role": "viewer"})
+        organization.actor.account.invitations.update(state="revoked")
+    assert [letter.to for letter in mail.outbox] == [["victim@example.org"]] * 2
+    assert organization.actor.account.invitations.count() == 2
