@@ -50,7 +50,7 @@ def test_a_trail_is_read_proved_and_verified(enter: Callable[..., Visitor], town
     proof = dora.downloads("Download the proof", folder)
     assert proof.name.endswith(f"{index.removeprefix('/e/')}.tlog-proof")
     assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")
-    dora.clicks("this dataset")
+    dora.clicks("Topics for the auditor")
 
     dora.clicks("Verify a bundle")
     dora.page.get_by_label("Bundle file").set_input_files(bundle)
