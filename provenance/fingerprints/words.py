@@ -23,6 +23,9 @@ SPACE = 0x20
 DOCUMENT_END = b"\n"
 LONGEST_WORD = 64
 
+_FIRST_BEYOND_ASCII = 0x80
+_FEW = 32
+
 Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -36,15 +39,30 @@ def normalize(raw: bytes) -> bytes:
     """Return UTF-8 bytes as normalized text; bytes that are not UTF-8 separate words."""
     if raw.isascii():
         return raw.translate(_TABLE)
-    return normalize_text(raw.decode("utf-8", "replace"))
+    starts, ends = _runs(np.frombuffer(raw, dtype=np.uint8) >= _FIRST_BEYOND_ASCII)
+    if starts.size * _FEW > len(raw):
+        return _finished(_folded(raw))
+    # Prose with a few dashes and accents: what is ASCII between them needs no look. A mark may join the letter before
+    # it, never the one behind, so each run is folded with one byte before it.
+    pieces: list[bytes] = []
+    at = 0
+    for start, end in zip(np.maximum(starts - 1, 0).tolist(), ends.tolist(), strict=True):
+        pieces += (raw[at:start], _folded(raw[start:end]))
+        at = end
+    return _finished(b"".join((*pieces, raw[at:])))
 
 
 def normalize_text(text: str) -> bytes:
     """Return a text as normalized text."""
-    if text.isascii():
-        return text.encode().translate(_TABLE)
-    folded = unicodedata.normalize("NFKC", text).casefold().encode("utf-8", "replace").translate(_TABLE)
-    return _without_punctuation(folded)
+    return normalize(text.encode("utf-8", "replace"))
+
+
+def _folded(raw: bytes) -> bytes:
+    return unicodedata.normalize("NFKC", raw.decode("utf-8", "replace")).casefold().encode()
+
+
+def _finished(folded: bytes) -> bytes:
+    return _without_punctuation(folded.translate(_TABLE))
 
 
 def _without_punctuation(text: bytes) -> bytes:
