@@ -69,6 +69,14 @@ def whole_ingest(size: int = SIZE, files: int = FILES, workers: int = WORKERS) -
                 f"{files} sealed texts, {workers} workers, against {slowest} alone in as many; each alone: {stages}",
             ),
             Result(
+                "ingest and its stages",
+                size / MIB / seconds,
+                size / MIB / sum(alone.values()),
+                sum(alone.values()) / seconds,
+                "MiB/s",
+                "against all stages alone, one after the other: below 1 is what database, locks and waiting cost",
+            ),
+            Result(
                 "memory of an ingest worker",
                 whole.memory / MIB,
                 MEMORY_LIMIT / MIB,

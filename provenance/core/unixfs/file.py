@@ -129,8 +129,9 @@ def hash_file(read_at: ReadAt, size: int, *, threads: int = 2, sink: BlockSink |
     """Return the root of a file of `size` bytes that can be read at any offset, hashing chunks on several threads.
 
     hashlib releases the interpreter lock, so two threads on two cores take about half the time. Each holds one
-    chunk. `sink` is called from those threads, leaves in no certain order. A file that ends before `size` bytes is
-    refused as changed. Raises UnixFsRefusal.
+    chunk. What is too short to share is hashed in the caller's thread: folders are full of small files. `sink` is
+    called from those threads, leaves in no certain order. A file that ends before `size` bytes is refused as changed.
+    Raises UnixFsRefusal.
     """
     chunks = max(1, -(-size // CHUNK_BYTES))
     buffers = local()
@@ -151,6 +152,10 @@ def hash_file(read_at: ReadAt, size: int, *, threads: int = 2, sink: BlockSink |
         return leaves
 
     dag = FileDag(sink)
+    if threads == 1 or chunks <= _BATCH_CHUNKS:
+        for first in range(0, chunks, _BATCH_CHUNKS):
+            _add_all(dag, hash_batch(first))
+        return dag.finish()
     waiting: deque[Future[list[tuple[Cid, int]]]] = deque()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for first in range(0, chunks, _BATCH_CHUNKS):
