@@ -10,6 +10,7 @@ import io
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
+from math import cos, radians, sin
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +77,33 @@ def watermarked(image: Picture) -> Picture:
     return copy
 
 
+def straightened(image: Picture, angle: float) -> Picture:
+    """Turn an image and cut it to the largest center of its shape without empty corners, as phones do."""
+    long = max(image.width / image.height, image.height / image.width)
+    share = 1 / (cos(radians(angle)) + abs(sin(radians(angle))) * long)
+    return cropped(image.rotate(angle, Image.Resampling.BICUBIC), 100 * (1 - share))
+
+
+def without_strip(image: Picture, percent: float, side: int) -> Picture:
+    """Cut a strip off one side: left, right, top or bottom."""
+    width, height = image.size
+    cut_x, cut_y = (int(width * percent / 100), 0) if side < 2 else (0, int(height * percent / 100))
+    left, top = (cut_x if side == 0 else 0), (cut_y if side == 2 else 0)
+    return image.crop((left, top, left + width - cut_x, top + height - cut_y))
+
+
+def captioned(image: Picture) -> Picture:
+    """Write a line across the bottom, on a bar of its own."""
+    copy = image.copy()
+    draw = ImageDraw.Draw(copy)
+    draw.rectangle((0, image.height * 5 // 6, image.width, image.height), fill="black")
+    draw.text((image.width // 10, image.height * 6 // 7), "when you see it", fill="white", font_size=image.width // 10)
+    return copy
+
+
 def image_edits() -> dict[str, Callable[[Picture], bytes]]:
     """Return what a copyist does to an image."""
-    edges = random.Random(2)
+    edges, turns, strips = random.Random(2), random.Random(5), random.Random(6)
     return {
         "same pixels, other file": lambda image: jpeg(image, 95),
         "JPEG quality 30": lambda image: jpeg(image, 30),
@@ -86,6 +111,7 @@ def image_edits() -> dict[str, Callable[[Picture], bytes]]:
         "grayscale": lambda image: jpeg(ImageOps.grayscale(image)),
         "brighter by 30 %": lambda image: jpeg(image.point([min(255, v * 13 // 10) for v in range(256)] * 3)),
         "watermark and box": lambda image: jpeg(watermarked(image)),
+        "caption on a bar": lambda image: jpeg(captioned(image)),
         "border of 8 %": lambda image: jpeg(ImageOps.expand(image, image.width // 12, "white")),
         "crop 5 %, center": lambda image: jpeg(cropped(image, 5)),
         "crop 10 %, center": lambda image: jpeg(cropped(image, 10)),
@@ -93,8 +119,13 @@ def image_edits() -> dict[str, Callable[[Picture], bytes]]:
         "crop 5 to 20 %, anywhere": lambda image: jpeg(
             cropped(image, edges.uniform(5, 20), edges.random(), edges.random())
         ),
+        "strip of 3 to 15 % off one side": lambda image: jpeg(
+            without_strip(image, strips.uniform(3, 15), strips.randrange(4))
+        ),
         "rotate 2°": lambda image: jpeg(image.rotate(2, Image.Resampling.BICUBIC)),
         "rotate 5°": lambda image: jpeg(image.rotate(5, Image.Resampling.BICUBIC)),
+        "rotate up to 7°": lambda image: jpeg(image.rotate(turns.uniform(-7, 7), Image.Resampling.BICUBIC)),
+        "rotate up to 7° and cut to fit": lambda image: jpeg(straightened(image, turns.uniform(-7, 7))),
         "rotate 90°": lambda image: jpeg(image.transpose(Image.Transpose.ROTATE_90)),
         "flip": lambda image: jpeg(ImageOps.mirror(image)),
         "flip, half size, quality 50": lambda image: jpeg(
@@ -148,7 +179,7 @@ def image_false_matches() -> list[Row]:
         (f"of them too plain to match (quality below {LOWEST_QUALITY})", str(plain), _rate(plain, len(records))),
         (f"pairs ≤ {NEAR_BITS} bits as they stand, dHash not asked", str(as_they_are), _rate(as_they_are, pairs)),
         (
-            f"pairs ≤ {NEAR_BITS} bits and dHash ≤ {DHASH_BITS}, any form, border or crop",
+            f"pairs ≤ {NEAR_BITS} bits and dHash ≤ {DHASH_BITS}, any view",
             str(counts[Closeness.NEAR] + counts[Closeness.EXACT]),
             _rate(counts[Closeness.NEAR] + counts[Closeness.EXACT], pairs),
         ),
@@ -232,8 +263,18 @@ def table_edits() -> dict[str, Callable[[bytes], bytes]]:
         "every fifth row": lambda data: _frame(data)[::5].write_csv().encode(),
         "1 % of cells changed": lambda data: _changed(data, 0.01),
         "5 % of cells changed": lambda data: _changed(data, 0.05),
-        "last column dropped": lambda data: _frame(data)[:, :-1].write_csv().encode(),
         "a running number added": lambda data: _frame(data).with_row_index("n").write_csv().encode(),
+    }
+
+
+def column_edits() -> dict[str, Callable[[bytes], bytes]]:
+    """Return what a copyist does to one column, which changes every row."""
+    return {
+        "last column dropped": lambda data: _frame(data)[:, :-1].write_csv().encode(),
+        "first column dropped": lambda data: _frame(data)[:, 1:].write_csv().encode(),
+        "a column in the middle dropped": lambda data: _without_middle(data).write_csv().encode(),
+        "a column of other numbers added": lambda data: _labelled(data).write_csv().encode(),
+        "last column in other units": lambda data: _converted(data).write_csv().encode(),
     }
 
 
@@ -257,6 +298,22 @@ def _rearranged(data: bytes) -> pl.DataFrame:
     return frame.rename({name: f"field_{n}" for n, name in enumerate(frame.columns)})
 
 
+def _without_middle(data: bytes) -> pl.DataFrame:
+    frame = _frame(data)
+    return frame.drop(frame.columns[frame.width // 2])
+
+
+def _labelled(data: bytes) -> pl.DataFrame:
+    frame = _frame(data)
+    return frame.with_columns(label=pl.Series(np.random.default_rng(7).integers(0, 5, frame.height)))
+
+
+def _converted(data: bytes) -> pl.DataFrame:
+    frame = _frame(data)
+    last = frame.columns[-1]
+    return frame.with_columns(frame[last].cast(pl.String) + " units")
+
+
 def _changed(data: bytes, share: float) -> bytes:
     frame = _frame(data).cast(pl.String)
     chance = np.random.default_rng(4)
@@ -267,12 +324,16 @@ def _changed(data: bytes, share: float) -> bytes:
     return pl.DataFrame(columns).write_csv().encode()
 
 
-def table_detection() -> list[Row]:
+def wide_enough() -> dict[str, bytes]:
+    """Return the tables of four columns and more: of fewer, too little is left without one."""
+    return {name: data for name, data in tables().items() if _frame(data).width >= 4}
+
+
+def table_detection(edits: Mapping[str, Callable[[bytes], bytes]], named: Mapping[str, bytes]) -> list[Row]:
     """Return, for each edit, which share of tables is stopped, and the mean share of rows that is found."""
-    named = tables()
-    index = register(Kind.TABLE, named.items())
+    index = register(Kind.TABLE, tables().items())
     rows = []
-    for edit, apply in table_edits().items():
+    for edit, apply in edits.items():
         shares = [_share(index, Kind.TABLE, apply(data), name) for name, data in named.items()]
         rows.append((edit, *_stopped_and_mean(shares, THRESHOLDS.table_bps)))
     return rows
@@ -402,7 +463,9 @@ def measured() -> str:
         f"**Texts found**, of {len(prose(LEAST_WORDS))} of {LEAST_WORDS} words and more.",
         as_table(("edit", "stopped", "mean share found"), text_detection()),
         f"**Tables found**, of {len(tables())}.",
-        as_table(("edit", "stopped", "mean share found"), table_detection()),
+        as_table(("edit", "stopped", "mean share found"), table_detection(table_edits(), tables())),
+        f"**Tables with one column changed found**, of the {len(wide_enough())} that have four columns or more.",
+        as_table(("edit", "stopped", "mean share found"), table_detection(column_edits(), wide_enough())),
         others,
         as_table(("kind", "pairs", "with a finding", "largest share", "stopped", "mean error"), false_shares()),
         f"**Sets that share a part**, {SET} records each.",

@@ -21,7 +21,9 @@ from provenance.fingerprints.hashing import MASK_64, U64
 
 _HEAD = struct.Struct("<QQI")
 _PENDING = 8_192
-_FEW = 16
+_PLACE_BITS = 12
+_PLACES = 1 << _PLACE_BITS
+_PLACE_MASK = np.uint64(_PLACES - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class BottomKBuilder:
     _limit: int = MASK_64
     _added: int = 0
     _distinct: int = 0
+    # What is kept, each hash at a place of its own as far as it goes: a look, and not a sort, says what is known.
+    _places: U64 | None = None
 
     @property
     def limit(self) -> int:
@@ -99,24 +103,36 @@ class BottomKBuilder:
 
     def add(self, hashes: U64) -> None:
         self._added += hashes.size
+        if self._limit == MASK_64 and hashes.size > _PENDING:
+            # The first few say what can be kept at all, so that the rest need not be sorted.
+            self._take(hashes[:_PENDING])
+            self._prune()
+            hashes = hashes[_PENDING:]
+        self._take(hashes)
+
+    def _take(self, hashes: U64) -> None:
         below = self._news(hashes)
         if below.size == 0:
             return
-        self._pending.append(below.copy() if below is hashes else below)
+        self._pending.append(below.copy() if below.base is not None or below is hashes else below)
         self._waiting += below.size
         if self._waiting >= max(_PENDING, 4 * self._kept.size):
             self._prune()
 
     def _news(self, hashes: U64) -> U64:
         """Leave out what cannot change the sketch, as far as that is cheaper than sorting it."""
-        if self._limit != MASK_64:
-            return hashes[hashes <= np.uint64(self._limit)]
-        if not 0 < self._kept.size <= _FEW:
-            return hashes
-        unknown = np.ones(hashes.size, dtype=np.bool_)
-        for known in self._kept:
-            unknown &= hashes != known
-        return hashes[unknown]
+        below = hashes if self._limit == MASK_64 else hashes[hashes <= np.uint64(self._limit)]
+        if not 0 < self._kept.size <= _PLACES // 4 or below.size <= self._kept.size:
+            return below
+        if self._places is None:
+            self._places = np.full(_PLACES, self._kept[0])
+            self._places[self._place_of(self._kept)] = self._kept
+        unknown: U64 = below[self._places[self._place_of(below)] != below]
+        return unknown
+
+    def _place_of(self, hashes: U64) -> U64:
+        """Return where a hash is looked for among those that are kept, which spread over all up to the limit."""
+        return (hashes >> np.uint64(max(0, self._limit.bit_length() - _PLACE_BITS))) & _PLACE_MASK
 
     def finish(self) -> BottomK:
         """Return the sketch of everything added so far."""
@@ -133,15 +149,26 @@ class BottomKBuilder:
     def _prune(self) -> None:
         if not self._pending:
             return
-        merged = distinct_values(np.concatenate([self._kept, *self._pending]))
+        merged, kept = self._smallest(np.concatenate([self._kept, *self._pending]))
         self._pending.clear()
         self._waiting = 0
         self._distinct = merged.size
-        kept = self.size.kept(merged)
         if kept < merged.size:
             merged = merged[:kept].copy()
             self._limit = int(merged[-1])
         self._kept = merged
+        self._places = None
+
+    def _smallest(self, hashes: U64) -> tuple[U64, int]:
+        """Return distinct values, ascending, and how many of them are kept: all values, or enough of the smallest."""
+        enough = 2 * self.size.floor
+        if self._added >= _PENDING and hashes.size > 2 * enough:
+            few = distinct_values(np.partition(hashes, enough)[:enough])
+            kept = self.size.kept(few)
+            if kept < few.size:
+                return few, kept
+        every = distinct_values(hashes)
+        return every, self.size.kept(every)
 
 
 def distinct_values(hashes: U64) -> U64:

@@ -95,6 +95,11 @@ def numbers_of(hashes: U64) -> Floats:
     return (unmix(hashes) ^ _NUMBER).view(np.float64)
 
 
+def are_flags(hashes: U64) -> bool:
+    """Say whether these are the hashes of true, false and nothing only."""
+    return bool(((hashes == _TRUE_HASH) | (hashes == _FALSE_HASH) | (hashes == 0)).all())
+
+
 def is_plain(values: Floats) -> bool:
     """Say whether all values are NaN, or finite and below 2^53 in size: those whose text nobody needs to see."""
     if values.size == 0:
@@ -159,7 +164,7 @@ def _strings(series: pl.Series) -> _Strings:
     array = series.to_arrow()
     _, offsets, content = array.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    data = (content.to_pybytes() if content is not None else b"") + bytes(2 * WINDOW)
+    data = b"".join((memoryview(content) if content is not None else b"", bytes(2 * WINDOW)))
     starts = bounds[:-1]
     lengths = bounds[1:] - starts
     if series.null_count():  # what stands in the bytes of a null is anything
@@ -177,7 +182,7 @@ def _texts(series: pl.Series) -> Cells:
     elif _has_blank_ends(strings):
         series = series.str.strip_chars()
         strings = _strings(series)
-    hashes = hash_ranges(strings.data, strings.starts, strings.lengths, SEED)
+    hashes = hash_ranges(strings.data, strings.starts, strings.lengths, SEED, first=strings.words)
     missing = _mark_tokens(hashes, strings)
     first = (strings.words & np.uint64(0xFF)).astype(np.uint8)
     first[strings.lengths == 0] = 0

@@ -2,8 +2,9 @@
 
 1. The first 64 KiB say encoding, separator and whether the first row names the columns.
 2. A piece ends at a line feed outside quotes; a record longer than 64 MiB is refused.
-3. The first piece is parsed as strings. Columns in which every cell was a number are then parsed as numbers, which is
-   three times faster; a piece that holds anything whose text matters (007, 2^53, inf, a word) is parsed as strings.
+3. The first piece, a small one, is parsed as strings. Columns in which every cell was a number, or true or false, are
+   then parsed as such, which is three times faster; a piece that holds anything whose text matters (007, 2^53, inf, a
+   word) is parsed as strings, and columns that turn out to be mixed stay strings from there on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -19,17 +20,19 @@ import numpy as np
 import polars as pl
 
 from provenance.fingerprints.algorithm import FingerprintRefusal
-from provenance.fingerprints.cells import Cells, cells_of, is_plain, number_cells
+from provenance.fingerprints.cells import Cells, are_flags, cells_of, is_plain, number_cells, numbers_of
 
 HEAD = 65_536
 PIECE = 4 * 1024 * 1024
+FIRST_PIECE = 256 * 1024
 LONGEST_RECORD = 64 * 1024 * 1024
 MOST_COLUMNS = 16_384
 SEPARATORS = ",\t;|"
 
 _QUOTE = 0x22
-_OPENERS = (0x0A, _QUOTE, 0x2B, 0x2D)
-_BLOCK = 1 << 17
+_ZERO, _BLANK, _DASH = b"0 -"
+_FOLLOWS = np.frombuffer(b" +-", dtype=np.uint8)
+_BLOCK = 1 << 16
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _NOTHING = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
@@ -72,46 +75,77 @@ def read_cells(stream: BinaryIO, dialect: Dialect) -> Iterator[list[Cells]]:
         columns = reader.read(piece) if reader is not None else None
         if columns is None:
             columns = [cells_of(series) for series in _parse(piece, dialect, [pl.String] * dialect.width)]
-        if reader is None and columns:
-            reader = _Reader(dialect, [column.numbers for column in columns])
+            if columns and reader is None:
+                reader = _Reader(dialect, [_type_of(column) for column in columns])
+            elif columns and reader is not None:
+                reader.correct(columns)
         if columns and columns[0].hashes.size:
             yield columns
 
 
+Type = type[pl.Int64 | pl.Float64 | pl.Boolean | pl.String]
+
+
+def _type_of(column: Cells) -> Type:
+    if column.numbers:
+        numbers = numbers_of(column.hashes[column.hashes != 0])
+        return pl.Int64 if bool((numbers == np.rint(numbers)).all()) else pl.Float64
+    return pl.Boolean if column.hashes.any() and are_flags(column.hashes) else pl.String
+
+
 @dataclass(slots=True)
 class _Reader:
-    """Parses the columns that were numbers in the first piece as numbers."""
+    """Parses the columns that were numbers, or true and false, in the pieces before as such."""
 
     dialect: Dialect
-    numeric: list[bool]
+    types: list[Type]
     nothing: list[str] | None = None
 
     def read(self, piece: bytes) -> list[Cells] | None:
         """Return the cells of a piece; None if the text of a number matters in it."""
-        if not any(self.numeric) or _has_leading_zeros(piece, ord(self.dialect.separator)):
+        if all(each is pl.String for each in self.types) or _has_leading_zeros(piece, ord(self.dialect.separator)):
             return None
-        columns = self._parsed(piece)
+        columns = self._parsed(piece, self.types)
+        if columns is None and pl.Int64 in self.types:
+            broader: list[Type] = [pl.Float64 if each is pl.Int64 else each for each in self.types]
+            columns = self._parsed(piece, broader)
+            if columns is not None:
+                self.types = broader
         if columns is None and self.nothing is None:
             self.nothing = _NOTHING  # slower, so only once a column of numbers has gaps
-            columns = self._parsed(piece)
+            columns = self._parsed(piece, self.types)
         return columns
 
-    def _parsed(self, piece: bytes) -> list[Cells] | None:
-        types: list[type[pl.DataType]] = [pl.Float64 if number else pl.String for number in self.numeric]
+    def correct(self, columns: list[Cells]) -> None:
+        """Learn from a piece that had to be read as strings."""
+        found = [
+            _type_of(column) if column.hashes.any() else known
+            for column, known in zip(columns, self.types, strict=True)
+        ]
+        self.types = [_common(one, other) for one, other in zip(self.types, found, strict=True)]
+
+    def _parsed(self, piece: bytes, types: list[Type]) -> list[Cells] | None:
         try:
             series = _parse(piece, self.dialect, types, self.nothing)
         except pl.exceptions.PolarsError:
             return None
         out = []
-        for column, number in zip(series, self.numeric, strict=True):
-            if not number:
+        for column, each in zip(series, types, strict=True):
+            if each not in {pl.Int64, pl.Float64}:
                 out.append(cells_of(column))
                 continue
-            values = column.to_numpy()
+            values = column.cast(pl.Float64).to_numpy()
             if not is_plain(values) or (np.isnan(values.sum()) and int(np.isnan(values).sum()) != column.null_count()):
                 return None
             out.append(Cells(number_cells(values), numbers=True))
         return out
+
+
+def _common(one: Type, other: Type) -> Type:
+    """Return the type that holds the columns of both."""
+    if one is other:
+        return one
+    return pl.Float64 if {one, other} == {pl.Int64, pl.Float64} else pl.String
 
 
 def _decoded_head(head: bytes) -> tuple[str, str | None]:
@@ -186,7 +220,7 @@ def _utf8(stream: BinaryIO, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     first = True
     only_returns: bool | None = None
-    while piece := stream.read(PIECE):
+    while piece := stream.read(min(PIECE, FIRST_PIECE) if first else PIECE):
         if first:
             piece = piece.removeprefix(codecs.BOM_UTF8)
             first = False
@@ -218,9 +252,7 @@ def _first_record_end(data: bytes) -> int:
     return len(data)
 
 
-def _parse(
-    piece: bytes, dialect: Dialect, types: list[type[pl.DataType]], nothing: list[str] | None = None
-) -> list[pl.Series]:
+def _parse(piece: bytes, dialect: Dialect, types: Sequence[Type], nothing: list[str] | None = None) -> list[pl.Series]:
     schema = {f"c{index}": dtype for index, dtype in enumerate(types)}
     for quote in ('"', None):  # a stray quote must not hide the rest of a table
         try:
@@ -238,7 +270,7 @@ def _parse(
         except pl.exceptions.NoDataError:
             return []
         except pl.exceptions.PolarsError:
-            if quote is None or pl.Float64 in types:
+            if quote is None or any(each is not pl.String for each in types):
                 raise
             continue
         return frame.get_columns()
@@ -246,18 +278,29 @@ def _parse(
 
 
 def _has_leading_zeros(piece: bytes, separator: int) -> bool:
-    """Say whether a zero and another digit open a cell, perhaps behind a sign or a quote."""
+    """Say whether a zero and another digit open a cell, perhaps behind a quote, blanks or a sign.
+
+    A blank is believed to open a cell if what stands before it might: a separator, a line feed, a quote, a blank.
+    """
     if piece[:1] == b"0" and piece[1:2].isdigit():
         return True
+    opens = np.zeros(256, dtype=np.bool_)
+    opens[[separator, *b'\n" ']] = True
     flat = np.frombuffer(piece, dtype=np.uint8)
     for at in range(0, flat.size, _BLOCK):  # blocks that stay in the cache
         block = flat[at : at + _BLOCK + 2]
         before = block[:-2]
-        opens = before == separator
-        for sign in _OPENERS:
-            opens |= before == sign
-        opens &= block[1:-1] == 0x30
-        opens &= block[2:] - np.uint8(48) < 10
-        if opens.any():
+        # All that may open a cell lies in a short range, but for two: the few bytes between are told apart below.
+        found = before - np.uint8(_BLANK) <= _DASH - _BLANK
+        found |= before == ord("\n")
+        if not _BLANK <= separator <= _DASH:
+            found |= before == separator
+        found &= block[1:-1] == _ZERO
+        found &= block[2:] - np.uint8(_ZERO) < 10
+        if not found.any():
+            continue
+        places = np.flatnonzero(found) + at
+        ahead = np.where(places > 0, flat.take(places - 1, mode="clip"), ord("\n"))
+        if bool(np.where(np.isin(flat[places], _FOLLOWS), opens[ahead], opens[flat[places]]).any()):
             return True
     return False

@@ -8,6 +8,8 @@ hold them: all but a few percent up to 48 bits, two thirds at 63.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,15 @@ WORDS = 4
 SMALLEST = 32_768
 
 Buckets = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """A small number for each row, and for each number whether rows with it are looked at."""
+
+    labels: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.bool_]
+
 
 _PROBES = np.array([0, *(1 << bit for bit in range(PART_BITS))], dtype=np.uint16)
 _SIZE = 1 << PART_BITS
@@ -38,16 +49,22 @@ def build(hashes: U64) -> tuple[Buckets, Buckets]:
     return starts.ravel(), rows.ravel()
 
 
-def find(hashes: U64, buckets: tuple[Buckets, Buckets] | None, wanted: U64, most: int) -> tuple[Positions, Positions]:
+def find(
+    hashes: U64, buckets: tuple[Buckets, Buckets] | None, wanted: U64, most: int, *, among: Among | None = None
+) -> tuple[Positions, Positions]:
     """Return (row, distance) of hashes at most `most` bits from `wanted`, of shape (4,).
 
-    Complete up to 31 bits; without buckets every row is compared, and it is complete up to `most`.
+    Complete up to 31 bits; without buckets every row is compared, and it is complete up to `most`. `among` narrows it
+    to rows with certain labels.
     """
-    if buckets is None:
-        distances = np.bitwise_count(hashes ^ wanted).sum(axis=1, dtype=np.int64)
-        rows = np.flatnonzero(distances <= most)
-        return rows, distances[rows]
-    candidates = _candidates(buckets, wanted, hashes.shape[0])
+    if buckets is not None:
+        candidates = _candidates(buckets, wanted, hashes.shape[0])
+        if among is not None:
+            candidates = candidates[among.flags[among.labels[candidates]]]
+    elif among is not None:
+        candidates = np.flatnonzero(among.flags[among.labels]).astype(np.uint32)
+    else:
+        candidates = np.arange(hashes.shape[0], dtype=np.uint32)
     distances = np.bitwise_count(hashes[candidates] ^ wanted).sum(axis=1, dtype=np.int64)
     close = distances <= most
     rows, first = np.unique(candidates[close], return_index=True)

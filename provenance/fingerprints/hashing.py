@@ -59,23 +59,31 @@ def windows(data: bytes) -> U64:
     return np.ndarray((len(data) - WINDOW + 1,), dtype="<u8", buffer=data, offset=0, strides=(1,))
 
 
-def hash_ranges(data: bytes, starts: Positions, lengths: Positions, seed: int) -> U64:
-    """Return the hash of each `data[start : start + length]`; `data` must end with 8 bytes of padding."""
+def hash_ranges(data: bytes, starts: Positions, lengths: Positions, seed: int, *, first: U64 | None = None) -> U64:
+    """Return the hash of each `data[start : start + length]`; `data` must end with 8 bytes of padding.
+
+    `first` are the windows at `starts`, if the caller has read them already.
+    """
     view = windows(data)
     seeds = np.uint64(seed) + np.arange(LONGEST + 1, dtype=np.uint64) * _LENGTH
-    out = view[starts]
-    out &= _MASKS.take(lengths, mode="clip")
+    out = _MASKS.take(lengths, mode="clip")
+    out &= view[starts] if first is None else first
     out ^= seeds.take(lengths, mode="clip")
     out *= _FOLD
     out ^= out >> _S29
     rest = np.flatnonzero(lengths > WINDOW)
     at = WINDOW
     while rest.size:
-        left = lengths[rest] - at
-        part = (out[rest] ^ (view[starts[rest] + at] & _MASKS.take(left, mode="clip"))) * _FOLD
-        out[rest] = part ^ (part >> _S29)
+        some = slice(None) if rest.size == lengths.size else rest
+        left = lengths[some] - at
+        part = view[starts[some] + at]
+        part &= _MASKS.take(left, mode="clip")
+        part ^= out[some]
+        part *= _FOLD
+        part ^= part >> _S29
+        out[some] = part
         at += WINDOW
-        rest = rest[(left > WINDOW) & (lengths[rest] <= LONGEST)]
+        rest = rest[(left > WINDOW) & (lengths[some] <= LONGEST)]
     out = mix(out)
     if int(lengths.max(initial=0)) <= LONGEST:
         return out

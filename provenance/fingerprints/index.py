@@ -31,7 +31,7 @@ from provenance.fingerprints.search import Scope, search_file
 from provenance.fingerprints.shelf import Shelf
 from provenance.fingerprints.shelving import SHELVES, new_segments
 
-FORMAT = 1
+FORMAT = 2
 _HEAD = "index.json"
 
 

@@ -37,25 +37,28 @@ def sampled(gray: Gray) -> Gray:
     return _smoothing(rows) @ gray @ _smoothing(columns).T
 
 
-def coefficients(grid: Gray) -> Gray:
-    """Return the 16 x 16 coefficients of the samples."""
-    return _DCT @ grid @ _DCT.T
+def coefficients(grids: Gray) -> Gray:
+    """Return the 16 x 16 coefficients of samples, one picture or many."""
+    return np.asarray(_DCT @ grids @ _DCT.T)
 
 
-def quality(grid: Gray) -> int:
-    """Return PDQ's quality of the samples, 0 to 100."""
-    steps = sum(int(np.abs(np.trunc(np.diff(grid, axis=axis) * (100 / 255))).sum()) for axis in (0, 1))
-    return min(100, steps // 90)
+def qualities(grids: Gray) -> list[int]:
+    """Return PDQ's quality of the samples of many pictures, 0 to 100 each."""
+    steps: npt.NDArray[np.int64] = np.zeros(len(grids), dtype=np.int64)
+    for axis in (1, 2):
+        steps += np.abs((np.diff(grids, axis=axis) * (100 / 255)).astype(np.int64)).sum(axis=(1, 2))
+    return [min(100, int(each) // 90) for each in steps]
 
 
-def pdq_hash(coefficient: Gray) -> bytes:
-    """Return 32 bytes: the bits of coefficients above their lower median."""
-    flat = coefficient.ravel()
-    return np.packbits(flat > np.partition(flat, BITS // 2 - 1)[BITS // 2 - 1], bitorder="little").tobytes()
+def pdq_hashes(coefficient: Gray) -> npt.NDArray[np.uint8]:
+    """Return 32 bytes for each of many coefficients (…, 16, 16): the bits of those above their lower median."""
+    flat = coefficient.reshape(*coefficient.shape[:-2], BITS)
+    median = np.partition(flat, BITS // 2 - 1, axis=-1)[..., BITS // 2 - 1, None]
+    return np.packbits(flat > median, axis=-1, bitorder="little")
 
 
-def dihedral_forms(coefficient: Gray) -> tuple[Gray, ...]:
-    """Return the coefficients of the eight rotations and reflections; the first is the picture as it is.
+def dihedral_forms(coefficient: Gray) -> Gray:
+    """Return the coefficients (n, 16, 16) in eight rotations and reflections (n, 8, 16, 16), as they are first.
 
     Form n is the picture flipped left-right if n is odd, top-bottom if n & 2, and transposed if n & 4, in this order.
     """
@@ -66,17 +69,8 @@ def dihedral_forms(coefficient: Gray) -> tuple[Gray, ...]:
             form = form * _SIGNS[None, :]
         if n & 2:
             form = form * _SIGNS[:, None]
-        forms.append(form.T if n & 4 else form)
-    return tuple(forms)
-
-
-def dihedral_views(gray: npt.NDArray[np.float64]) -> tuple[Gray, ...]:
-    """Return the pixels of the same eight forms."""
-    views = []
-    for n in range(8):
-        view = gray[:: -1 if n & 2 else 1, :: -1 if n & 1 else 1]
-        views.append(view.T if n & 4 else view)
-    return tuple(views)
+        forms.append(form.transpose(0, 2, 1) if n & 4 else form)
+    return np.stack(forms, axis=1)
 
 
 @lru_cache(maxsize=1024)

@@ -8,12 +8,14 @@ A file's payload is its records one after the other. Each record opens with 12 b
 |---|---|---|
 | 1 | TextSegment | ordinal u32, words u32, exact (16), signature (256 or none) |
 | 2 | TextDocument | segments u32, words u64, sketch |
-| 3 | ImageRecord | width u32, height u32, exact (16), full view, u8 trimmed?, trimmed view, u8 crops, crops |
-| 4 | TableRecord | rows u64, width u32, exact (16), row sketch, u8 count and sketches of unnumbered rows, columns |
+| 3 | ImageRecord | width u32, height u32, exact (16), full view, u8 trimmed?, trimmed view, u8 crops, crops, more |
+| 4 | TableRecord | rows u64, width u32, exact (16), row sketch, u8 count, unnumbered row sketches, columns, less |
 
 Columns are u32 count and, each, u32 position, u8 telling, sketch. A sketch is limit u64, distinct u64, count u32 and
 hashes u64 each. A view is u8 quality, 8 x PDQ (32), 8 x dHash (8); a crop is u8 quality, PDQ (32), dHash (8). `exact`
-is the XXH3 (128 bits) of the normalized record, for a table two sums over its rows; all zero is none.
+is the XXH3 (128 bits) of the normalized record, for a table two sums over its rows; all zero is none. `more` is u8
+count and turned views, u8 count and quarters; `less` is the sketch of row sums, u32 count and, each, u32 position and
+sketch of row sums without that column. Records of the first algorithms end before them.
 """
 
 from __future__ import annotations
@@ -128,7 +130,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """An image: its whole view, the view without its plain border if it has one, and crops in one form each."""
+    """An image: its whole view, the view without its plain border if it has one, and crops in one form each.
+
+    `turned` are views of it turned back by some degrees, `quarters` of its quarters; without them it is a first record.
+    """
 
     TYPE: ClassVar[int] = 3
 
@@ -139,6 +144,8 @@ class ImageRecord:
     full: View
     trimmed: View | None
     crops: tuple[View, ...]
+    turned: tuple[View, ...] = ()
+    quarters: tuple[View, ...] = ()
 
     @property
     def ordinal(self) -> int:
@@ -154,7 +161,8 @@ class ImageRecord:
         trimmed = b"\0" if self.trimmed is None else b"\1" + self.trimmed.to_bytes()
         crops = b"".join(crop.to_bytes() for crop in self.crops)
         head = _IMAGE.pack(self.width, self.height, self.exact)
-        return head + self.full.to_bytes() + trimmed + bytes([len(self.crops)]) + crops
+        first = head + self.full.to_bytes() + trimmed + bytes([len(self.crops)]) + crops
+        return first + _views_bytes(self.turned) + _views_bytes(self.quarters) if self.quarters else first
 
     @classmethod
     def parse(cls, tag: bytes, body: bytes) -> Self:
@@ -168,9 +176,15 @@ class ImageRecord:
             at += _VIEW_BYTES
         count = body[at + 1]
         at += 2
-        _expect_end(body, at + count * _CROP_BYTES)
-        crops = tuple(View.parse(body[start : start + _CROP_BYTES], 1) for start in range(at, len(body), _CROP_BYTES))
-        return cls(tag, width, height, exact, full, trimmed, crops)
+        end = at + count * _CROP_BYTES
+        crops = tuple(View.parse(body[start : start + _CROP_BYTES], 1) for start in range(at, end, _CROP_BYTES))
+        turned: tuple[View, ...] = ()
+        quarters: tuple[View, ...] = ()
+        if end < len(body):
+            turned, end = _parse_views(body, end)
+            quarters, end = _parse_views(body, end)
+        _expect_end(body, end)
+        return cls(tag, width, height, exact, full, trimmed, crops, turned, quarters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +197,20 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Less:
+    """The row sums of a table without the column at `position`."""
+
+    position: int
+    sketch: BottomK
+
+
+@dataclass(frozen=True, slots=True)
 class TableRecord:
     """A table: a sketch of its rows and one of each column; `exact` covers the multiset of all rows.
 
-    `unnumbered` are sketches of the rows without a running number, one for each column that may be one.
+    `unnumbered` are sketches of the rows without a running number, one for each column that may be one. `sums` is one
+    of the sums of the cells of each row, `less` of these sums without any one column, where the others still tell where
+    they come from; a first record has neither.
     """
 
     TYPE: ClassVar[int] = 4
@@ -198,6 +222,13 @@ class TableRecord:
     sketch: BottomK
     unnumbered: tuple[BottomK, ...]
     columns: tuple[Column, ...]
+    sums: BottomK | None = None
+    less: tuple[Less, ...] = ()
+
+    @property
+    def sum_sketches(self) -> tuple[BottomK, ...]:
+        """What is comparable with `sums` and with every one of `less` of another table."""
+        return () if self.sums is None else (self.sums, *(less.sketch for less in self.less))
 
     @property
     def ordinal(self) -> int:
@@ -213,7 +244,9 @@ class TableRecord:
         columns = b"".join(_COLUMN.pack(c.position, c.telling) + c.sketch.to_bytes() for c in self.columns)
         head = _TABLE.pack(self.rows, self.width, self.exact) + self.sketch.to_bytes()
         unnumbered = bytes([len(self.unnumbered)]) + b"".join(sketch.to_bytes() for sketch in self.unnumbered)
-        return head + unnumbered + _COUNT.pack(len(self.columns)) + columns
+        less = b"".join(_COUNT.pack(each.position) + each.sketch.to_bytes() for each in self.less)
+        first = head + unnumbered + _COUNT.pack(len(self.columns)) + columns
+        return first if self.sums is None else first + self.sums.to_bytes() + _COUNT.pack(len(self.less)) + less
 
     @classmethod
     def parse(cls, tag: bytes, body: bytes) -> Self:
@@ -231,8 +264,18 @@ class TableRecord:
             position, telling = _COLUMN.unpack_from(body, at)
             values, at = BottomK.from_bytes(body, at + _COLUMN.size)
             columns.append(Column(position, bool(telling), values))
+        sums = None
+        less = []
+        if at < len(body):
+            sums, at = BottomK.from_bytes(body, at)
+            (count,) = _COUNT.unpack_from(body, at)
+            at += _COUNT.size
+            for _ in range(count):
+                (position,) = _COUNT.unpack_from(body, at)
+                rest, at = BottomK.from_bytes(body, at + _COUNT.size)
+                less.append(Less(position, rest))
         _expect_end(body, at)
-        return cls(tag, rows, width, exact, sketch, tuple(unnumbered), tuple(columns))
+        return cls(tag, rows, width, exact, sketch, tuple(unnumbered), tuple(columns), sums, tuple(less))
 
 
 RecordFingerprint = TextSegment | TextDocument | ImageRecord | TableRecord
@@ -277,6 +320,17 @@ def _parse(kind: int, tag: bytes, body: bytes) -> RecordFingerprint:
         return types[kind].parse(tag, body)
     except (struct.error, IndexError) as error:
         raise FingerprintRefusal("fingerprint.short", "A fingerprint ends early.", actual=len(body)) from error
+
+
+def _views_bytes(views: tuple[View, ...]) -> bytes:
+    return bytes([len(views)]) + b"".join(view.to_bytes() for view in views)
+
+
+def _parse_views(body: bytes, at: int) -> tuple[tuple[View, ...], int]:
+    """Read counted views at a position; return them and the position behind them."""
+    start = at + 1
+    end = start + body[at] * _VIEW_BYTES
+    return tuple(View.parse(body[n : n + _VIEW_BYTES], FORMS) for n in range(start, end, _VIEW_BYTES)), end
 
 
 def _expect_end(body: bytes, end: int) -> None:

@@ -7,8 +7,8 @@
 | kind | algorithm | a file gives | unit of a share |
 |---|---|---|---|
 | text | cadastre.text/1 | a TextSegment for about every 376 words, then one TextDocument | word |
-| image | cadastre.image/1 | one ImageRecord | image |
-| table | cadastre.table/1 | one TableRecord | row |
+| image | cadastre.image/2 | one ImageRecord | image |
+| table | cadastre.table/2 | one TableRecord | row |
 | file | none | nothing: compared by its SHA-256 alone | file |
 
 Records come one after the other; memory stays flat whatever the size of the file: a few batches for text and tables,
@@ -30,6 +30,7 @@ from provenance.fingerprints.sniff import KINDS, kind_of, sniff_kind
 
 __all__ = [
     "ALGORITHMS",
+    "EARLIER",
     "HEAD",
     "KINDS",
     "Algorithm",
@@ -50,6 +51,9 @@ ALGORITHMS: Mapping[Kind, Algorithm] = {
     Kind.IMAGE: image.ALGORITHM,
     Kind.TABLE: table.ALGORITHM,
 }
+
+EARLIER: tuple[Algorithm, ...] = (image.FIRST, table.FIRST)
+"""Algorithms whose records are still indexed and searched: they hold less than those of their successors do."""
 
 _COLUMNAR = (b"PAR1", b"ARROW1")
 

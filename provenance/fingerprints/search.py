@@ -18,7 +18,7 @@ from provenance.fingerprints.algorithm import Kind
 from provenance.fingerprints.batches import Batches
 from provenance.fingerprints.bottomk import BottomK
 from provenance.fingerprints.hashing import U64, Positions
-from provenance.fingerprints.image import DHASH_BITS, LOWEST_QUALITY, NEAR_BITS, REVIEW_BITS
+from provenance.fingerprints.image import DHASH_BITS, NEAR_BITS, Role, sought_views
 from provenance.fingerprints.matches import Closeness, IndexedFile, Part, RecordMatch
 from provenance.fingerprints.records import (
     FORMS,
@@ -36,6 +36,7 @@ from provenance.fingerprints.shelving import (
     DOCUMENTS,
     FILES,
     IMAGES,
+    ROLE,
     ROWS,
     SEGMENTS,
     SMALLEST_FILE,
@@ -55,6 +56,8 @@ LEAST_COLUMNS = 2
 WHOLE = 10_000
 
 Flags = npt.NDArray[np.bool_]
+
+_ALL_ROLES = np.array(list(Role))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,8 @@ def search_file(scope: Scope, file: IndexedFile) -> Iterator[RecordMatch]:
                     yield from _sketch(
                         scope, file, Part.ROWS, sketch=record.sketch, units=record.rows, exact=record.exact
                     )
-                    for unnumbered in record.unnumbered:
-                        yield from _sketch(scope, file, Part.ROWS, sketch=unnumbered, units=record.rows, exact=None)
+                    for rest in (*record.unnumbered, *record.sum_sketches):
+                        yield from _sketch(scope, file, Part.ROWS, sketch=rest, units=record.rows, exact=None)
                     yield from _columns(scope, file, record)
     yield from _whole_file(scope, file, 1 if file.kind is Kind.FILE else units)
 
@@ -222,16 +225,15 @@ class _Best:
 
 
 def _image(scope: Scope, file: IndexedFile, record: ImageRecord) -> Iterator[RecordMatch]:
-    views = [view for view in (record.full, record.trimmed) if view is not None and view.quality >= LOWEST_QUALITY]
     exact = words_of(record.exact, len(record.exact))
     best = _Best()
     for segment in scope.segments(IMAGES):
-        hashes = segment.hashes
-        for view in views:
+        labels = segment.columns[ROLE].astype(np.uint8, copy=False)
+        for view, roles, most in sought_views(record):
             forms = words_of(view.pdq, len(view.pdq) // FORMS)
-            dhashes = words_of(view.dhash, 8)
-            for form, dhash in zip(forms, dhashes, strict=True):
-                rows, distances = hamming.find(hashes, segment.buckets, form, REVIEW_BITS)
+            among = hamming.Among(labels, np.isin(_ALL_ROLES, tuple(roles)))
+            for form, dhash in zip(forms, words_of(view.dhash, 8), strict=True):
+                rows, distances = hamming.find(segment.hashes, segment.buckets, form, most, among=among)
                 may = scope.allowed(segment.columns[BATCH][rows])
                 rows, distances = rows[may], distances[may]
                 if not rows.size:
@@ -239,9 +241,8 @@ def _image(scope: Scope, file: IndexedFile, record: ImageRecord) -> Iterator[Rec
                 agree = np.bitwise_count(segment.columns["dhash"][rows].astype(np.uint64) ^ dhash) <= DHASH_BITS
                 same = (segment.columns["exact"][rows] == exact).all(axis=1)
                 close = same | agree
-                ranks = np.where(
-                    same, Closeness.EXACT, np.where(distances <= NEAR_BITS, Closeness.NEAR, Closeness.REVIEW)
-                )
+                near = (distances <= NEAR_BITS) & (segment.columns[ROLE][rows] != Role.QUARTER)
+                ranks = np.where(same, Closeness.EXACT, np.where(near, Closeness.NEAR, Closeness.REVIEW))
                 zeros = np.zeros(int(close.sum()), dtype=np.int64)
                 best.take(scope, segment, which=zeros, rows=rows[close], ranks=ranks[close], distances=distances[close])
     for found in best.found.values():

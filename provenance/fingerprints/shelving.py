@@ -4,9 +4,9 @@
 |---|---|---|---|
 | files | file of 32 bytes or more | digest (4 x u64), units | its SHA-256 |
 | segments | text segment with a signature | slots (32 x u64), words, exact (2 x u64) | 14 bands |
-| images | view of an image with quality 50 or more | hash (4 x u64), dhash, exact | none: buckets of the hash |
+| images | view of an image with quality 50 or more | hash (4 x u64), dhash, exact, role | none: buckets of the hash |
 | documents | text file | limit, kept, units, exact (zero) | the hashes of its sketch |
-| rows | table, and again without a running number | limit, kept, units, exact | the hashes of its row sketch |
+| rows | table, again without a column | limit, kept, units, exact | the hashes of its row sketch |
 | columns | telling column of a table | limit, kept, units, exact (zero) | the hashes of its sketch |
 """
 
@@ -23,7 +23,7 @@ from provenance.fingerprints import keys
 from provenance.fingerprints.algorithm import Algorithm, FingerprintRefusal, Kind
 from provenance.fingerprints.bottomk import BottomK
 from provenance.fingerprints.hashing import U64
-from provenance.fingerprints.image import LOWEST_QUALITY
+from provenance.fingerprints.image import registered_views
 from provenance.fingerprints.matches import IndexedFile
 from provenance.fingerprints.records import (
     DHASH_BYTES,
@@ -35,12 +35,13 @@ from provenance.fingerprints.records import (
     TextDocument,
     TextSegment,
 )
-from provenance.fingerprints.registry import ALGORITHMS
+from provenance.fingerprints.registry import ALGORITHMS, EARLIER
 from provenance.fingerprints.shelf import BATCH, Segment, new_segment
 from provenance.fingerprints.text import BANDS, band_keys
 
 FILES, SEGMENTS, IMAGES, DOCUMENTS, ROWS, COLUMNS = "files", "segments", "images", "documents", "rows", "columns"
 SHELVES = (FILES, SEGMENTS, IMAGES, DOCUMENTS, ROWS, COLUMNS)
+ROLE = "role"
 SMALLEST_FILE = 32
 DIGEST_WORDS = 4
 
@@ -78,7 +79,7 @@ class _Rows:
             "ordinal": np.array(self.ordinals, dtype=np.uint32),
         }
         for name, values in self.numbers.items():
-            out[name] = np.array(values, dtype=np.uint64)
+            out[name] = np.array(values, dtype=np.uint8 if name == ROLE else np.uint64)
         for name, data in self.raw.items():
             out[name] = words_of(b"".join(data), len(data[0]))
         return out
@@ -108,17 +109,20 @@ def new_segments(files: Iterable[IndexedFile], batch: int) -> tuple[dict[str, Se
 
 
 def require_known(record: RecordFingerprint, kind: Kind) -> Algorithm:
-    """Return the algorithm of a record. Raises FingerprintRefusal if it is not the one that is registered."""
-    algorithm = ALGORITHMS.get(kind)
-    if algorithm is None or record.tag != algorithm.tag:
-        raise FingerprintRefusal(
-            "fingerprint.algorithm",
-            f"A {kind} fingerprint was made by an algorithm that is not the registered one.",
-            limit=None if algorithm is None else algorithm.name,
-            actual=record.tag.hex(),
-            todo="Compute the fingerprint again.",
-        )
-    return algorithm
+    """Return the algorithm of a record, the current one or an earlier one that is comparable with it.
+
+    Raises FingerprintRefusal for any other.
+    """
+    for algorithm in (*ALGORITHMS.values(), *EARLIER):
+        if algorithm.kind is kind and record.tag == algorithm.tag:
+            return algorithm
+    raise FingerprintRefusal(
+        "fingerprint.algorithm",
+        f"A {kind} fingerprint was made by an algorithm that is not the registered one.",
+        limit=ALGORITHMS[kind].name if kind in ALGORITHMS else None,
+        actual=record.tag.hex(),
+        todo="Compute the fingerprint again.",
+    )
 
 
 def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> None:
@@ -135,6 +139,8 @@ def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> Non
             rows[ROWS].add_sketch(file, 0, sketch=record.sketch, units=record.rows, exact=record.exact)
             for unnumbered in record.unnumbered:
                 rows[ROWS].add_sketch(file, 0, sketch=unnumbered, units=record.rows, exact=NO_EXACT)
+            for sums in record.sum_sketches:
+                rows[ROWS].add_sketch(file, 0, sketch=sums, units=record.rows, exact=NO_EXACT)
             for column in record.columns:
                 if column.telling:
                     rows[COLUMNS].add_sketch(
@@ -145,10 +151,9 @@ def _shelve(rows: dict[str, _Rows], file: int, record: RecordFingerprint) -> Non
 
 
 def _shelve_image(rows: _Rows, file: int, record: ImageRecord) -> None:
-    for view in (record.full, record.trimmed, *record.crops):
-        if view is not None and view.quality >= LOWEST_QUALITY:
-            raw = {"hash": view.pdq[:PDQ_BYTES], "dhash": view.dhash[:DHASH_BYTES], "exact": record.exact}
-            rows.add(file, record.ordinal, raw=raw, numbers={})
+    for role, view in registered_views(record):
+        raw = {"hash": view.pdq[:PDQ_BYTES], "dhash": view.dhash[:DHASH_BYTES], "exact": record.exact}
+        rows.add(file, record.ordinal, raw=raw, numbers={ROLE: role})
 
 
 def _segment(name: str, found: _Rows, batch: int) -> Segment:

@@ -10,23 +10,30 @@
    of which hardly any is there twice. At most three such columns are left out, one at a time.
 6. A column is *telling* if its values say where it comes from: at least 64 distinct ones, no dates, and no numbers
    that fill a quarter of the grid they lie on (ages, years, ratings, running numbers): those of two tables coincide.
+7. Of up to 32 columns, each one is left out in turn: a bottom-k sketch (k = 256) of the sums of the other cells, beside
+   one of the sums of all. So rows are found of which one column was dropped, added, or written anew. Such a sketch is
+   kept only if what is left still says where it comes from: its numbers, running ones and dates aside, could make 16
+   times as many rows as they do, with like columns in any order. Else the days of a year would make a copy of every
+   other statistic of that year.
+   A sum of hashes is as even as they are, so it is not mixed once more: this is done for every cell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 
 from provenance.fingerprints.algorithm import Algorithm, FingerprintRefusal, Kind
-from provenance.fingerprints.bottomk import BottomK, BottomKBuilder, Size
+from provenance.fingerprints.bottomk import BottomK, BottomKBuilder, Size, distinct_values
 from provenance.fingerprints.cells import SEED, Cells, Floats, numbers_of
 from provenance.fingerprints.delimited import HEAD, read_cells, sniff_dialect
 from provenance.fingerprints.hashing import MASK_64, U64, mix
-from provenance.fingerprints.records import NO_EXACT, Column, TableRecord
+from provenance.fingerprints.records import NO_EXACT, Column, Less, TableRecord
 
 MOST_SKETCHED = 1024
 ROWS = Size(floor=1024, ceiling=65_536, sparse_limit=1 << 56)
@@ -36,19 +43,30 @@ TELLING_SHARE = 4
 FINEST_GRID = 2
 MOST_NUMBERED = 3
 LEAST_NUMBERED = 16
+JUDGED_ROWS = 4096
 RUNNING_TENTHS = 8
+LESS = Size(floor=256, ceiling=256)
+FEWEST_LEFT = 2
+MOST_LESSENED = 32
+LESS_SPREAD = 16
 
-
+_FIGURES = (
+    ("columns", MOST_SKETCHED),
+    ("rows", "bottom-k 1024/below 2^56/65536"),
+    ("running", f"{MOST_NUMBERED} at most, {RUNNING_TENTHS}/10 distinct, from {LEAST_NUMBERED} rows"),
+    ("seed", SEED),
+    ("telling", f"{TELLING_DISTINCT} distinct, below 1/{TELLING_SHARE} of a grid of 10^-{FINEST_GRID}, no dates"),
+    ("values", "bottom-k 256"),
+)
+# What was registered by the first one, without rows that lack a column, is still searched.
+FIRST = Algorithm(Kind.TABLE, "cadastre.table/1", _FIGURES)
 ALGORITHM = Algorithm(
     Kind.TABLE,
-    "cadastre.table/1",
+    "cadastre.table/2",
     (
-        ("columns", MOST_SKETCHED),
-        ("rows", "bottom-k 1024/below 2^56/65536"),
-        ("running", f"{MOST_NUMBERED} at most, {RUNNING_TENTHS}/10 distinct, from {LEAST_NUMBERED} rows"),
-        ("seed", SEED),
-        ("telling", f"{TELLING_DISTINCT} distinct, below 1/{TELLING_SHARE} of a grid of 10^-{FINEST_GRID}, no dates"),
-        ("values", "bottom-k 256"),
+        *_FIGURES,
+        ("judged", f"the first {JUDGED_ROWS} rows"),
+        ("less", f"bottom-k 256, of {FEWEST_LEFT + 1} to {MOST_LESSENED} columns, spread {LESS_SPREAD}"),
     ),
 )
 
@@ -72,40 +90,48 @@ class _ColumnSketcher:
 
     def finish(self, position: int) -> Column:
         sketch = _without_nothing(self.sketch.finish())
-        return Column(position, self._is_telling(sketch), sketch)
+        many = sketch.distinct >= TELLING_DISTINCT and not self.all_dates
+        return Column(position, many and not self._fills_its_grid(sketch), sketch)
 
-    def _is_telling(self, sketch: BottomK) -> bool:
-        if sketch.distinct < TELLING_DISTINCT or self.all_dates:
+    def spread(self, column: Column, rows: int) -> int:
+        """Return how many values the numbers of this column, once finished, can add to a row: 1 if it has none.
+
+        A running number says nothing that the next table's running number does not say, too.
+        """
+        sketch = column.sketch
+        if not self.all_numbers or self.all_dates or sketch.distinct == 0:
+            return 1
+        running = sketch.distinct * 10 >= rows * RUNNING_TENTHS and self._fills_its_grid(sketch)
+        return 1 if running else sketch.distinct
+
+    def _fills_its_grid(self, sketch: BottomK) -> bool:
+        """Say whether all values are numbers that are a quarter or more of the grid they lie on."""
+        if not self.all_numbers or not sketch.raw:
             return False
-        if not self.all_numbers:
-            return True
         numbers = numbers_of(sketch.values)
         digits = _grid(numbers)
-        return digits is None or bool(sketch.distinct * TELLING_SHARE < float(np.ptp(numbers)) * 10**digits + 1)
+        if digits is None:
+            return False
+        return bool(sketch.distinct * TELLING_SHARE >= float(np.ptp(numbers)) * 10**digits + 1)
 
 
 @dataclass(slots=True)
-class _WithoutNumber:
-    """The rows of a table without one column of whole numbers."""
+class _Without:
+    """The rows of a table without one column: hashes of rows, or plain sums of cells."""
 
     position: int
-    sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(ROWS))
-
-    def add(self, total: U64, columns: list[Cells]) -> None:
-        rest = total - columns[self.position].hashes
-        self.sketch.add(mix(rest[rest != 0] ^ _ROW))
-
-    def finish(self, column: Column, rows: int) -> BottomK | None:
-        """Return the sketch, or None if the column holds too many numbers twice to be a running one."""
-        return self.sketch.finish() if column.sketch.distinct * 10 >= rows * RUNNING_TENTHS else None
+    sketch: BottomKBuilder
 
 
 @dataclass(slots=True)
 class TableSketcher:
     """Takes the cells of a table, piece after piece."""
 
+    _opening: list[list[Cells]] = field(default_factory=list)
     _rows: int = 0
-    _without: list[_WithoutNumber] = field(default_factory=list)
+    _numbered: list[_Without] = field(default_factory=list)
+    _sum_sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(LESS))
+    _less: list[_Without] = field(default_factory=list)
     _sums: list[int] = field(default_factory=lambda: [0, 0])
     _sketch: BottomKBuilder = field(default_factory=lambda: BottomKBuilder(ROWS))
     _columns: list[_ColumnSketcher] = field(default_factory=list)
@@ -114,36 +140,89 @@ class TableSketcher:
     def add(self, columns: list[Cells]) -> None:
         """Take a piece: the cells of each column, of the same rows."""
         if not self._width:
-            self._width = len(columns)
-            self._columns = [_ColumnSketcher() for _ in columns[:MOST_SKETCHED]]
-            self._without = [_WithoutNumber(position) for position in _numbered(columns)]
+            self._opening.append(columns)
+            if sum(piece[0].hashes.size for piece in self._opening) < JUDGED_ROWS:
+                return
+            self._begin()
+            return
+        self._add(columns)
+
+    def _begin(self) -> None:
+        """Judge the columns by the first rows, however many pieces they came in, and take these."""
+        opening, self._opening = self._opening, []
+        self._width = len(opening[0])
+        self._columns = [_ColumnSketcher() for _ in opening[0][:MOST_SKETCHED]]
+        self._numbered = [_Without(position, BottomKBuilder(ROWS)) for position in _numbered(opening)]
+        if FEWEST_LEFT < self._width <= MOST_LESSENED:
+            self._less = [_Without(position, BottomKBuilder(LESS)) for position in range(self._width)]
+        for piece in opening:
+            self._add(piece)
+
+    def _add(self, columns: list[Cells]) -> None:
         total: U64 = np.zeros(columns[0].hashes.size, dtype=np.uint64)
         for column in columns:
             total += column.hashes
         for sketcher, column in zip(self._columns, columns, strict=False):
             sketcher.add(column)
-        rows = mix(total[total != 0] ^ _ROW)
+        rows = _row_hashes(total)
         self._rows += int(rows.size)
         self._sketch.add(rows)
-        for without in self._without:
-            without.add(total, columns)
+        for without in self._numbered:
+            without.sketch.add(_row_hashes(total - columns[without.position].hashes))
+        self._sum_sketch.add(_filled(total))
+        for without in self._less:
+            without.sketch.add(_filled(total - columns[without.position].hashes))
         for power, summands in enumerate((rows, rows * rows)):
             self._sums[power] = (self._sums[power] + int(summands.sum(dtype=np.uint64))) & MASK_64
 
     def finish(self) -> TableRecord:
         """Return the record of the table."""
+        if self._opening:
+            self._begin()
         exact = b"".join(part.to_bytes(8, "little") for part in self._sums) if self._rows else NO_EXACT
         columns = tuple(sketcher.finish(position) for position, sketcher in enumerate(self._columns))
-        rest = (without.finish(columns[without.position], self._rows) for without in self._without)
+        # A column that holds too many numbers twice is no running one.
+        running = [each for each in self._numbered if self._is_running(columns[each.position])]
         return TableRecord(
             tag=ALGORITHM.tag,
             rows=self._rows,
             width=self._width,
             exact=exact,
             sketch=self._sketch.finish(),
-            unnumbered=tuple(sketch for sketch in rest if sketch is not None),
+            unnumbered=tuple(each.sketch.finish() for each in running),
             columns=columns,
+            sums=self._sum_sketch.finish(),
+            less=self._lessened(columns),
         )
+
+    def _is_running(self, column: Column) -> bool:
+        return column.sketch.distinct * 10 >= self._rows * RUNNING_TENTHS
+
+    def _lessened(self, columns: tuple[Column, ...]) -> tuple[Less, ...]:
+        pairs = zip(self._columns, columns, strict=True)
+        spreads = [sketcher.spread(column, self._rows) for sketcher, column in pairs]
+        counted = [position for position, spread in enumerate(spreads[:MOST_LESSENED]) if spread > 1]
+        alike = _alike({position: frozenset(columns[position].sketch.values.tolist()) for position in counted})
+        out = []
+        for without in self._less:
+            sketch = without.sketch.finish()
+            others = [position for position in counted if position != without.position]
+            # A row is the sum of its cells, so the same values in other columns of their kind are the same row.
+            orders = prod(1 + sum((one, other) in alike for one in others) for other in others)
+            could_be = prod(spreads[position] for position in others)
+            if sketch.distinct and could_be >= LESS_SPREAD * sketch.distinct * orders:
+                out.append(Less(without.position, sketch))
+        return tuple(out)
+
+
+def _alike(columns: Mapping[int, frozenset[int]]) -> frozenset[tuple[int, int]]:
+    """Return the pairs of columns, the earlier one first, of which one has half of the other's values or more."""
+    return frozenset(
+        (one, other)
+        for one, values in columns.items()
+        for other, others in columns.items()
+        if one < other and 2 * len(values & others) >= min(len(values), len(others))
+    )
 
 
 def table_record(pieces: Iterable[list[Cells]]) -> TableRecord:
@@ -167,6 +246,15 @@ def sketch_delimited(open_binary: Callable[[], BinaryIO]) -> TableRecord:
         raise _unreadable(str(error).split("\n", 1)[0][:200]) from error
 
 
+def _row_hashes(sums: U64) -> U64:
+    """Return the hashes of rows from the sums of their cells; rows of nothing are left out."""
+    return mix(_filled(sums) ^ _ROW)
+
+
+def _filled(sums: U64) -> U64:
+    return sums if sums.all() else sums[sums != 0]
+
+
 def _unreadable(why: str) -> FingerprintRefusal:
     return FingerprintRefusal(
         "table.unreadable",
@@ -175,15 +263,17 @@ def _unreadable(why: str) -> FingerprintRefusal:
     )
 
 
-def _numbered(columns: list[Cells]) -> list[int]:
-    """Return which columns may be running numbers, judged by the first piece: whole, and none of them there twice."""
+def _numbered(pieces: list[list[Cells]]) -> list[int]:
+    """Return which columns may be running numbers, judged by the first rows: whole, and none of them there twice."""
     out = []
-    for position, column in enumerate(columns[:MOST_SKETCHED]):
-        hashes = column.hashes
-        if not column.numbers or hashes.size < LEAST_NUMBERED or len(columns) == 1 or not hashes.all():
+    for position in range(min(len(pieces[0]), MOST_SKETCHED)):
+        if len(pieces[0]) == 1 or not all(piece[position].numbers for piece in pieces):
+            continue
+        hashes = np.concatenate([piece[position].hashes for piece in pieces])[:JUDGED_ROWS]
+        if hashes.size < LEAST_NUMBERED or not hashes.all():
             continue
         numbers = numbers_of(hashes)
-        if bool((numbers == np.rint(numbers)).all()) and np.unique(numbers).size == numbers.size:
+        if bool((numbers == np.rint(numbers)).all()) and distinct_values(hashes).size == hashes.size:
             out.append(position)
     return out[:MOST_NUMBERED]
 

@@ -281,7 +281,7 @@ def test_fingerprints_are_those_of_the_register(run, tmp_path):
     noise, table = run("--json", "fingerprint", tmp_path / "set").json()
     records = sketch_file(sniff_kind(data[:HEAD]), lambda: path.open("rb"), len(data))
     assert table["sketches"] == [to_bytes(record).hex() for record in records]
-    assert (table["algorithm"], table["sha256"]) == ("cadastre.table/1", hashlib.sha256(data).hexdigest())
+    assert (table["algorithm"], table["sha256"]) == ("cadastre.table/2", hashlib.sha256(data).hexdigest())
     assert (noise["algorithm"], noise["sketches"]) == (None, [])
 
 

@@ -47,7 +47,7 @@ def test_an_excerpt_of_a_text_is_found(published):
 def test_what_is_not_here_is_not_found_and_the_answer_says_what_was_searched(published):
     answer = asked(photo(2))
     assert (answer.result, answer.found) == ("none", ())
-    assert answer.searched == look_up.Searched(1, 1, ("sha256", "cadastre.image/1"), NOW)
+    assert answer.searched == look_up.Searched(1, 1, ("sha256", "cadastre.image/2"), NOW)
     assert look_up.look_up_digest("ab" * 32, now=NOW).result == "none"
 
 

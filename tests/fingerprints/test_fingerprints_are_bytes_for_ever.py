@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provenance.fingerprints.algorithm import FingerprintRefusal
-from provenance.fingerprints.registry import ALGORITHMS, Kind, pack, sketch_str, to_bytes, unpack
+from provenance.fingerprints.registry import ALGORITHMS, EARLIER, Kind, pack, sketch_str, to_bytes, unpack
 from tests.fingerprints.makers import encoded, picture, prose, records_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "fingerprints.json"
@@ -37,7 +37,19 @@ def test_a_fingerprint_is_the_one_it_was_when_the_format_was_fixed(name):
 
 
 def test_the_algorithms_have_the_figures_they_had_when_the_format_was_fixed():
-    assert {a.name: a.digest for a in ALGORITHMS.values()} == json.loads(GOLDEN.read_text())["algorithms"]
+    everyone = (*ALGORITHMS.values(), *EARLIER)
+    assert {a.name: a.digest for a in everyone} == json.loads(GOLDEN.read_text())["algorithms"]
+
+
+@pytest.mark.parametrize("name", ["image", "table"])
+def test_a_fingerprint_of_an_earlier_algorithm_is_read_and_written_as_it_was(name):
+    earlier = bytes.fromhex(json.loads(GOLDEN.read_text())["earlier"][name])
+    (record,) = unpack(earlier)
+    assert pack([record]) == earlier
+    assert record.tag in {algorithm.tag for algorithm in EARLIER}
+    for end in range(1, len(earlier), 97):
+        with pytest.raises(FingerprintRefusal):
+            list(unpack(earlier[:end]))
 
 
 def test_another_process_makes_the_same_bytes():
@@ -97,4 +109,4 @@ def test_sizes_are_what_the_document_says():
     segment = sketch_str(prose(600, 1))[0]
     assert len(to_bytes(segment)) == 292
     (record,) = records_of(*reversed(SAMPLES["image"]))
-    assert len(to_bytes(record)) == 12 + 24 + 321 + 1 + 1 + 8 * 41
+    assert len(to_bytes(record)) == 12 + 24 + 321 + 1 + 1 + 17 * 41 + 1 + 4 * 321 + 1 + 4 * 321

@@ -54,8 +54,8 @@ def test_media_types_lead_to_the_same_kinds():
 def test_each_kind_but_file_has_one_algorithm_with_a_name_and_figures():
     assert {kind: algorithm.name for kind, algorithm in ALGORITHMS.items()} == {
         Kind.TEXT: "cadastre.text/1",
-        Kind.IMAGE: "cadastre.image/1",
-        Kind.TABLE: "cadastre.table/1",
+        Kind.IMAGE: "cadastre.image/2",
+        Kind.TABLE: "cadastre.table/2",
     }
     assert len({algorithm.tag for algorithm in ALGORITHMS.values()}) == 3
     assert all(algorithm.parameters["algorithm"] == algorithm.name for algorithm in ALGORITHMS.values())

@@ -151,7 +151,7 @@ def test_an_index_of_other_algorithms_is_refused_and_a_missing_one_is_empty(inde
     assert SimilarityIndex.load(tmp_path / "none").version == 0
     index.save(tmp_path / "index")
     head = tmp_path / "index" / "index.json"
-    head.write_text(head.read_text().replace('"format": 1', '"format": 2'))
+    head.write_text(head.read_text().replace('"format": 2', '"format": 1'))
     with pytest.raises(FingerprintRefusal) as refusal:
         SimilarityIndex.load(tmp_path / "index")
     assert refusal.value.code == "index.format"
