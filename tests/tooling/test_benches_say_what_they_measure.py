@@ -52,3 +52,11 @@ def test_a_name_that_is_no_piece_is_refused(capsys):
         main(["cids"])
     assert ended.value.code == 2
     assert "no such piece: cids" in capsys.readouterr().err
+
+
+def test_a_piece_that_hangs_is_named_and_does_not_keep_the_others_from_theirs(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.import_module("bench.__main__"), "PATIENCE", 0.01)
+    assert main(["text", "tables"]) == 1
+    said = capsys.readouterr().err
+    assert "text failed" in said
+    assert "tables failed" in said
