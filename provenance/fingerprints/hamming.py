@@ -64,11 +64,17 @@ def find(
     elif among is not None:
         candidates = np.flatnonzero(among.flags[among.labels]).astype(np.uint32)
     else:
-        candidates = np.arange(hashes.shape[0], dtype=np.uint32)
-    distances = np.bitwise_count(hashes[candidates] ^ wanted).sum(axis=1, dtype=np.int64)
+        every = _bits_apart(hashes, wanted)
+        rows = np.flatnonzero(every <= most)
+        return rows, every[rows]
+    distances = _bits_apart(hashes[candidates], wanted)
     close = distances <= most
     rows, first = np.unique(candidates[close], return_index=True)
     return rows.astype(np.int64), distances[close][first]
+
+
+def _bits_apart(hashes: U64, wanted: U64) -> Positions:
+    return np.asarray(np.bitwise_count(hashes ^ wanted).sum(axis=1, dtype=np.int64))
 
 
 def _candidates(buckets: tuple[Buckets, Buckets], wanted: U64, count: int) -> npt.NDArray[np.uint32]:
