@@ -37,7 +37,9 @@ class DescribeForm(forms.Form):
 
     title = forms.CharField(label=_("Title"), max_length=200)
     creator = forms.CharField(
-        label=_("Shown as made by"), max_length=100, help_text=_("Public for ever; a pen name is fine.")
+        label=_("Shown as made by"),
+        max_length=100,
+        help_text=_("Public for ever; a pen name is fine. What one account lists stands together on its page."),
     )
     description = forms.CharField(
         label=_("Description"), max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 5})
