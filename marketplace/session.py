@@ -1,4 +1,4 @@
-"""Who acts in the website's session: the signed-in person, for the account that they chose there.
+"""Who acts in the website's session: the signed-in person, for the account that they chose there; and from where.
 
 Pages and API read the same session, so that both act for the same account.
 """
@@ -9,6 +9,7 @@ import time
 from datetime import timedelta
 
 from allauth.account.authentication import get_authentication_records
+from django.conf import settings
 from django.http import HttpRequest
 
 from marketplace.models import User
@@ -41,3 +42,15 @@ def has_second_factor(request: HttpRequest, user: User, *, now: float) -> bool:
     since = now - SECOND_FACTOR_LASTS.total_seconds()
     records = get_authentication_records(request, user)
     return any(record.get("method") == "mfa" and record.get("at", 0) >= since for record in records)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return the address that the connection came from; behind a proxy, the last one that the proxy names.
+
+    What a client writes into X-Forwarded-For stands before that and is ignored.
+    """
+    if getattr(settings, "SECURE_PROXY_SSL_HEADER", None):
+        named = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+        if named:
+            return named[:64]
+    return str(request.META.get("REMOTE_ADDR", ""))[:64]

@@ -251,6 +251,7 @@ AXES_USERNAME_FORM_FIELD = "login"
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "marketplace.session.address_of"
 AXES_LOCKOUT_CALLABLE = "marketplace.web.errors.locked_out"
 
 _MAIL_FOLDER = CADASTRE_VAR / "mail"
@@ -271,6 +272,8 @@ _SECURE = _PUBLIC.scheme == "https"
 if environment.flag("CADASTRE_BEHIND_PROXY", default=False):
     # Only then: without a proxy that overwrites the header, anybody could claim to have come by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Else everybody would come from the proxy's address, and share one limit.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 USE_X_FORWARDED_HOST = False
 SECURE_SSL_REDIRECT = _SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from marketplace.limits import Allowance, take
 from marketplace.queries.actors import Actor
+from marketplace.session import address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,3 @@ def show(response: HttpResponse, allowance: Allowance, *, now: datetime) -> None
     response["RateLimit-Limit"] = str(allowance.limit)
     response["RateLimit-Remaining"] = str(allowance.remaining)
     response["RateLimit-Reset"] = str(max(0, math.ceil((allowance.reset - now).total_seconds())))
-
-
-def address_of(request: HttpRequest) -> str:
-    """Return the address that the connection came from; behind a proxy, the last one that the proxy names.
-
-    What a client writes into X-Forwarded-For stands before that and is ignored.
-    """
-    if getattr(settings, "SECURE_PROXY_SSL_HEADER", None):
-        named = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-        if named:
-            return named[:64]
-    return str(request.META.get("REMOTE_ADDR", ""))[:64]

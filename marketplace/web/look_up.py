@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from marketplace.limits import take
+from marketplace.session import address_of
 from marketplace.web.ids import slug_of_caip
 from provenance.core.refusal import Refusal
 from provenance.look_up import look_up_digest, look_up_file
@@ -26,7 +27,8 @@ def look_up_page(request: HttpRequest) -> HttpResponse:
     upload = request.FILES.get("file") if request.method == "POST" else None
     if upload is not None or DIGEST.fullmatch(digest):
         try:
-            take(f"look-up:{request.META['REMOTE_ADDR']}", limit=A_MINUTE, seconds=60, now=timezone.now())
+            # The same window as the API's: whoever sifts has one limit, not two.
+            take(f"api:look-ups:{address_of(request)}", limit=A_MINUTE, seconds=60, now=timezone.now())
             found = (
                 look_up_file(upload, now=timezone.now())
                 if upload is not None

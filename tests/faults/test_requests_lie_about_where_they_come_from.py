@@ -69,3 +69,24 @@ def test_failed_sign_ins_are_counted_by_the_real_address(settings: Settings) -> 
         client = Client(headers={**LIES, "X-Forwarded-For": f"198.51.100.{number}"})
         seen.append(client.post("/account/login/", wrong).status_code)
     assert seen[-1] == 429
+
+
+def test_behind_a_proxy_one_visitors_wrong_passwords_and_look_ups_are_not_anothers(settings: Settings) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.AXES_FAILURE_LIMIT = 3
+    ben = person("Ben")
+    wrong = {"login": ben.membership.user.email, "password": "not his"}
+    # The proxy writes the last address; what stands before it is the visitor's own word.
+    mallory = Client(headers={"X-Forwarded-For": "203.0.113.7, 198.51.100.1"})
+    for _ in range(5):
+        locked = mallory.post("/account/login/", wrong)
+    assert locked.status_code == 429
+    right = {"login": person("Cleo").membership.user.email, "password": "Cleo-keeps-a-secret"}
+    assert Client(headers={"X-Forwarded-For": "198.51.100.2"}).post("/account/login/", right).status_code == 302
+    for number in range(31):
+        answer = mallory.get("/look-up", {"sha256": f"{number:064x}"})
+    assert answer.status_code == 429
+    asked = {"sha256": "0" * 64}
+    refused = mallory.post("/api/v1/look-up", asked, content_type="application/json")
+    other = Client(headers={"X-Forwarded-For": "198.51.100.2"}).post("/api/v1/look-up", asked, "application/json")
+    assert (refused.status_code, other.status_code) == (429, 200)
