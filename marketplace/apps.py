@@ -13,9 +13,10 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire hooks and kinds of intents; in every process, because each may write intents."""
-        from marketplace import market_kinds, projections
+        from marketplace import market_kinds, projections, wallet_kinds
         from marketplace.celery import app
 
         app.finalize()
         market_kinds.register_kinds()
+        wallet_kinds.register_kinds()
         projections.register()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from marketplace.models import DerivedAddress
+from marketplace.models import DerivedAddress, LicenseRow
 from provenance import bootstrap, outbox, pinning, signing
 from provenance.chain_facts import fact_key
 from provenance.core.canonical import Json
@@ -32,6 +32,12 @@ CALL_LIVES = timedelta(hours=24)
 def licensee_path(order: UUID) -> str:
     """Return the key path of the fresh address that holds the license of an order."""
     return f"licensee/{order}"
+
+
+def licensee_key(row: LicenseRow) -> str | None:
+    """Return the key path of a license's licensee, or None when a wallet of the holder's own is the licensee."""
+    order = row.order
+    return None if order is None or row.licensee == order.payer else licensee_path(order.pk)
 
 
 def contributor_path(contributor: UUID) -> str:

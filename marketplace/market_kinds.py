@@ -77,12 +77,12 @@ class CallRefusal(Refusal):
 def register_kinds() -> None:
     """Make the kinds of trade known to the outbox."""
     for name, builder in _RELAYED.items():
-        outbox.register(name, _checked(builder))
-    outbox.register("market.charge", _checked(charge), retry_on={"UsageDepositTooLow"})
-    outbox.register("market.accept", _checked(accept), retry_on={"PayoutsWindowOpen"})
-    outbox.register("market.propose", _checked(propose), lane=OPERATOR_LANE)
-    outbox.register("market.refund", _checked(refund), lane=OPERATOR_LANE)
-    outbox.register("market.veto", _checked(veto), lane=GUARDIAN_LANE)
+        outbox.register(name, checked(builder))
+    outbox.register("market.charge", checked(charge), retry_on={"UsageDepositTooLow"})
+    outbox.register("market.accept", checked(accept), retry_on={"PayoutsWindowOpen"})
+    outbox.register("market.propose", checked(propose), lane=OPERATOR_LANE)
+    outbox.register("market.refund", checked(refund), lane=OPERATOR_LANE)
+    outbox.register("market.veto", checked(veto), lane=GUARDIAN_LANE)
 
 
 def order_reference(order: UUID) -> bytes:
@@ -101,25 +101,30 @@ def _treasury(ring: KeyRing) -> str:
 def purchase(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Buy a license for a fresh licensee, paid by the treasury."""
     order = Order.objects.select_related("offer", "offer__terms").get(pk=payload["order"])
-    offer, domain = order.offer, _domain(chain)
+    offer, domain = order.offer, domain_of(chain)
     typed = offer_value(offer).typed_data(domain, offer_terms(offer))
     payer, licensee = _treasury(ring), ring.address(f"licensee/{order.pk}")
     reference, valid_before = order_reference(order.pk), int(payload["valid_before"])
     struct = [payer, licensee, reference, valid_before]
-    owner_signature = _bytes(offer.signature)
+    owner_signature = raw_bytes(offer.signature)
     if order.total == 0:
         consent = order_typed_data(
             domain, offer_hash=typed.struct_hash, payer=payer, licensee=licensee, order=reference,
             valid_before=valid_before,
         )  # fmt: skip
-        return _market(chain, "buy", typed.message, owner_signature, struct, _signed(ring, TREASURY, consent))
+        return market_call(chain, "buy", typed.message, owner_signature, struct, _signed(ring, TREASURY, consent))
     nonce = order_nonce(domain, offer_hash=typed.struct_hash, licensee=licensee, order=reference)
     data = authorization_typed_data(
-        _token_domain(chain, offer.token), payer=payer, market=domain.contract, value=order.total,
+        payment_domain(chain, offer.token), payer=payer, market=domain.contract, value=order.total,
         valid_before=valid_before, nonce=nonce,
     )  # fmt: skip
-    return _market(
-        chain, "buyWithAuthorization", typed.message, owner_signature, struct, *_split(_signed(ring, TREASURY, data))
+    return market_call(
+        chain,
+        "buyWithAuthorization",
+        typed.message,
+        owner_signature,
+        struct,
+        *split_signature(_signed(ring, TREASURY, data)),
     )
 
 
@@ -127,16 +132,20 @@ def deposit(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Deposit from the treasury, for vouchers of licenses that the treasury paid for."""
     voucher = VoucherRow.objects.get(pk=payload["voucher"])
     token = _license_token(voucher)
-    treasury, domain = _treasury(ring), _domain(chain)
-    reference, amount, valid_before = _bytes(payload["reference"]), int(payload["amount"]), int(payload["valid_before"])
+    treasury, domain = _treasury(ring), domain_of(chain)
+    reference, amount, valid_before = (
+        raw_bytes(payload["reference"]),
+        int(payload["amount"]),
+        int(payload["valid_before"]),
+    )
     data = authorization_typed_data(
-        _token_domain(chain, token), payer=treasury, market=domain.contract, value=amount, valid_before=valid_before,
+        payment_domain(chain, token), payer=treasury, market=domain.contract, value=amount, valid_before=valid_before,
         nonce=deposit_nonce(domain, account=treasury, reference=reference),
     )  # fmt: skip
     address = AssetName.parse(token, AssetKind.TOKEN).contract
-    return _market(
+    return market_call(
         chain, "depositWithAuthorization", address, treasury, treasury, amount, reference, valid_before,
-        *_split(_signed(ring, TREASURY, data)),
+        *split_signature(_signed(ring, TREASURY, data)),
     )  # fmt: skip
 
 
@@ -148,12 +157,12 @@ def charge(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
         raise CallRefusal("voucher.unsigned", "The voucher is not signed.", actual=voucher.pk)
     number = AssetName.parse(voucher.license, AssetKind.LICENSE).number
     struct = [number, voucher.cumulative_units, voucher.cumulative_amount, bytes.fromhex(voucher.reports_root)]
-    return _market(chain, "charge", struct, row.payer, _bytes(row.order_reference), _bytes(voucher.signature))
+    return market_call(chain, "charge", struct, row.payer, raw_bytes(row.order_reference), raw_bytes(voucher.signature))
 
 
 def refund(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Give a held price back to its payer."""
-    return _market(chain, "refund", payload["payer"], _bytes(payload["order"]))
+    return market_call(chain, "refund", payload["payer"], raw_bytes(payload["order"]))
 
 
 def cancel_offer(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
@@ -168,43 +177,43 @@ def cancel_offer(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
             todo="Send cancelOffer from the wallet.",
         )  # fmt: skip
     deadline = chain.header("latest").timestamp + _DAY
-    data = cancellation_typed_data(_domain(chain), dataset=record.token, nonce=int(row.nonce), deadline=deadline)
-    return _market(
+    data = cancellation_typed_data(domain_of(chain), dataset=record.token, nonce=int(row.nonce), deadline=deadline)
+    return market_call(
         chain, "cancelOffer", record.token, int(row.nonce), deadline, _signed(ring, holder[1].key_path, data)
     )
 
 
 def enroll_owner(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Give the owner of a dataset a payee number."""
-    return _market(chain, "enrollOwner", int(payload["dataset"]))
+    return market_call(chain, "enrollOwner", int(payload["dataset"]))
 
 
 def invite_payee(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Give an invited contributor a payee number; the share waits until they accept."""
-    return _market(chain, "invitePayee", payload["account"])
+    return market_call(chain, "invitePayee", payload["account"])
 
 
 def accept_payee(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Accept a share with the custodial key of the contributor."""
     deadline = chain.header("latest").timestamp + _DAY
-    data = acceptance_typed_data(_domain(chain), account=payload["account"], deadline=deadline)
-    return _market(chain, "acceptPayee", payload["account"], deadline, _signed(ring, payload["key_path"], data))
+    data = acceptance_typed_data(domain_of(chain), account=payload["account"], deadline=deadline)
+    return market_call(chain, "acceptPayee", payload["account"], deadline, _signed(ring, payload["key_path"], data))
 
 
 def propose(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Propose the root of a settlement whose documents are pinned."""
     row = SettlementRow.objects.get(pk=payload["settlement"])
     token = AssetName.parse(row.token, AssetKind.TOKEN).contract
-    return _market(
-        chain, "propose", token, row.epoch, row.to_block, _bytes(row.to_block_hash), _bytes(row.root), row.cumulative,
-        bytes.fromhex(row.digest),
+    return market_call(
+        chain, "propose", token, row.epoch, row.to_block, raw_bytes(row.to_block_hash), raw_bytes(row.root),
+        row.cumulative, bytes.fromhex(row.digest),
     )  # fmt: skip
 
 
 def accept(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Accept a proposed root once its window is over."""
     row = SettlementRow.objects.get(pk=payload["settlement"])
-    return _market(chain, "accept", AssetName.parse(row.token, AssetKind.TOKEN).contract, row.epoch)
+    return market_call(chain, "accept", AssetName.parse(row.token, AssetKind.TOKEN).contract, row.epoch)
 
 
 def push(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
@@ -214,13 +223,15 @@ def push(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     leaves = list(PayoutRow.objects.filter(settlement=row).order_by("leaf").values_list("payee", "cumulative"))
     tree = PayoutTree.of(token, leaves)
     first, count = int(payload["first"]), int(payload["count"])
-    return _market(chain, "push", token, len(leaves), first, tree.packed(first, count), tree.range_proof(first, count))
+    return market_call(
+        chain, "push", token, len(leaves), first, tree.packed(first, count), tree.range_proof(first, count)
+    )
 
 
 def veto(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
     """Strike a pending root down."""
     reason = Sha256.of(str(payload["reason"]).encode()).raw
-    return _market(chain, "veto", payload["token"], int(payload["epoch"]), reason)
+    return market_call(chain, "veto", payload["token"], int(payload["epoch"]), reason)
 
 
 def mint(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
@@ -270,10 +281,10 @@ def license_row(license_id: str) -> LicenseRow:
 
 
 def _transfer(chain: Chain, ring: KeyRing, token: str, path: str, wish: TokenTransfer) -> Call:
-    signature = _signed(ring, path, wish.typed_data(_token_domain(chain, token)))
+    signature = _signed(ring, path, wish.typed_data(payment_domain(chain, token)))
     return _token(
         chain, token, "transferWithAuthorization", wish.sender, wish.to, wish.value, 0, wish.valid_before, wish.nonce,
-        *_split(signature),
+        *split_signature(signature),
     )  # fmt: skip
 
 
@@ -281,11 +292,13 @@ def _license_token(voucher: VoucherRow) -> str:
     return str(license_row(voucher.license).token)
 
 
-def _domain(chain: Chain) -> Domain:
+def domain_of(chain: Chain) -> Domain:
+    """Return the domain of the chain's market."""
     return market_domain(chain.chain_id, chain.address(MARKET))
 
 
-def _token_domain(chain: Chain, caip: str) -> Domain:
+def payment_domain(chain: Chain, caip: str) -> Domain:
+    """Return the domain under which a token checks the authorizations that its holders sign."""
     token = token_by_caip(caip)
     told = token_domain(token)
     if told is None:
@@ -295,7 +308,8 @@ def _token_domain(chain: Chain, caip: str) -> Domain:
     return Domain(told[0], token.chain, token.address, told[1])
 
 
-def _market(chain: Chain, function: str, *args: object) -> Call:
+def market_call(chain: Chain, function: str, *args: object) -> Call:
+    """Return a call of the market."""
     return Call(to=chain.address(MARKET), data=chain.encode(MARKET, function, *args))
 
 
@@ -305,18 +319,22 @@ def _token(chain: Chain, caip: str, function: str, *args: object) -> Call:
 
 
 def _signed(ring: KeyRing, path: str, data: TypedData) -> bytes:
-    return _bytes(ring.sign_typed_data(path, data.to_json()).signature)
+    return raw_bytes(ring.sign_typed_data(path, data.to_json()).signature)
 
 
-def _split(signature: bytes) -> tuple[int, bytes, bytes]:
+def split_signature(signature: bytes) -> tuple[int, bytes, bytes]:
+    """Return (v, r, s), as EIP-3009 takes a signature."""
     return signature[64], signature[:32], signature[32:64]
 
 
-def _bytes(text: str) -> bytes:
+def raw_bytes(text: str) -> bytes:
+    """Return the bytes of 0x text. Raises ValueError."""
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _checked(builder: Builder) -> outbox.Builder:
+def checked(builder: Builder) -> outbox.Builder:
+    """Return the builder for the outbox: what is wrong with a payload fails its own intent."""
+
     def build(payload: Mapping[str, object], ring: KeyRing, chain: Chain) -> Call:
         try:
             return builder(payload, ring, chain)

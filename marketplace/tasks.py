@@ -12,7 +12,17 @@ from celery import shared_task
 from django.utils import timezone
 
 from marketplace import alarms, idempotency, limits
-from marketplace.actions import custody, licenses, money, offers, outcomes, quotes, vouchers
+from marketplace.actions import (
+    custody,
+    licenses,
+    money,
+    offers,
+    orders,
+    outcomes,
+    quotes,
+    vouchers,
+    wallet_signatures,
+)
 from marketplace.actions.contributors import advance_contributors
 from marketplace.queries.deployments import tokens_of
 from marketplace.settling import closing, paying, reconciling
@@ -34,10 +44,12 @@ def derive_addresses() -> None:
 
 @shared_task(name="marketplace.tasks.advance", ignore_result=True)
 def advance() -> None:
-    """Take offers, quotes, vouchers, contributors and withdrawals one step further."""
+    """Take offers, quotes, orders, vouchers, wallets, contributors and withdrawals one step further."""
     now = timezone.now()
     _guarded("advance quotes", lambda: quotes.advance_quotes(now=now))
     _guarded("advance offers", lambda: offers.advance_offers(now=now))
+    _guarded("advance orders", lambda: orders.advance_orders(now=now))
+    _guarded("advance wallets", lambda: wallet_signatures.advance_requests(now=now))
     _guarded("advance vouchers", lambda: vouchers.advance_vouchers(now=now))
     _guarded("advance contributors", lambda: advance_contributors(now=now))
     _guarded("advance withdrawals", lambda: money.advance_withdrawals(now=now))

@@ -12,6 +12,8 @@ The statements about the registration itself are the follower's: they are facts 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +47,7 @@ from provenance.models import (
     VersionRecord,
 )
 from provenance.queries import active_deployment, deployment_of
+from provenance.registry_calls import owner_consent, registration_of
 from provenance.signing import request_signature
 from provenance.transitions import SubmissionRefusal, move
 from provenance.uploads import free_scratch
@@ -54,6 +57,18 @@ VALID = timedelta(days=1)
 
 class RegisteringRefusal(Refusal):
     """A submission cannot be registered as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """What an owner with a wallet signs before confirming.
+
+    `derivations`: by parent (CAIP-19), what the licensee of the license for it signs when that is not the owner.
+    """
+
+    registration: TypedData
+    attestation: TypedData
+    derivations: Mapping[str, TypedData]
 
 
 def begin(submission: Submission, *, now: datetime) -> None:
@@ -73,7 +88,7 @@ def begin(submission: Submission, *, now: datetime) -> None:
     attempt = Intent.objects.filter(key__startswith=_key(submission, "")).count() + 1
     intent = outbox.enqueue(
         key=_key(submission, str(attempt)), party=submission.party, deployment=deployment, valid_until=now + VALID,
-        now=now, **_intent(submission, deployment, now),
+        now=now, **_intent(submission, deployment, _deadline(submission, now)),
     )  # fmt: skip
     Submission.objects.filter(id=submission.id).update(intent_key=intent.key)
     submission.intent_key = intent.key
@@ -137,6 +152,37 @@ def attestation(submission: Submission) -> TypedData:
     return rights_attestation(domain, owner.address, Sha256.from_hex(submission.manifest))
 
 
+def consents(submission: Submission, *, deadline: int) -> Consents:
+    """Return what a wallet signs to register a submission as it stands; `deadline` in Unix seconds. Raises Refusal."""
+    deployment = _deployment(submission)
+    domain = registry_domain(deployment.chain_id, deployment.registry)
+    intent = _intent(submission, deployment, deadline)
+    kind, payload = intent["kind"], intent["payload"]
+    derivations: dict[str, TypedData] = {}
+    if kind == "registry.register":
+        registration = registration_of(payload)
+        for entry, parent in zip(_sorted_parents(submission), registration.parents, strict=True):
+            if parent.license is not None:
+                derivations[entry["dataset"]] = registration.derivation(domain, parent)
+    return Consents(owner_consent(kind, payload, domain), attestation(submission), derivations)
+
+
+def check_wallet(submission: Submission, *, now: datetime) -> None:
+    """Refuse a confirmation that the owner's wallet has not signed. Raises SubmissionRefusal, TypedDataRefusal."""
+    wallet = submission.wallet or {}
+    deadline = int(wallet["deadline"])
+    if not int(now.timestamp()) < deadline <= int((now + VALID).timestamp()):
+        raise SubmissionRefusal(
+            "submission.wallet_deadline", "The wallet's signature is too old, or lasts too long.",
+            limit=int(VALID.total_seconds()), actual=deadline - int(now.timestamp()),
+            todo="Look at the review again and sign what it offers now.",
+        )  # fmt: skip
+    owner = Account.parse(submission.owner).address
+    wanted = consents(submission, deadline=deadline)
+    for typed, name in ((wanted.registration, "registration"), (wanted.attestation, "attestation")):
+        typed.check_signer(bytes.fromhex(str(wallet[name]).removeprefix("0x")), owner)
+
+
 def _public_documents(submission: Submission) -> list[str]:
     manifest = Manifest.parse(Document.objects.get(sha256=submission.manifest).content)
     lists = [digest.hex for digest in manifest.file_lists or ()]
@@ -146,13 +192,13 @@ def _public_documents(submission: Submission) -> list[str]:
     return [submission.manifest, submission.package, *lists]
 
 
-def _intent(submission: Submission, deployment: Deployment, now: datetime) -> dict[str, Any]:
+def _intent(submission: Submission, deployment: Deployment, deadline: int) -> dict[str, Any]:
     wallet = submission.wallet or {}
     payload: dict[str, Any] = {
         "manifest": submission.manifest,
         "package": submission.package,
         "kind": submission.visibility,
-        "deadline": wallet.get("deadline") or int((now + VALID).timestamp()),
+        "deadline": deadline,
     }
     consent = {"signature": wallet["registration"]} if wallet else {"signer": _key_path(submission)}
     if _is_new_dataset(submission):
@@ -179,9 +225,17 @@ def _intent(submission: Submission, deployment: Deployment, now: datetime) -> di
     return {"kind": "registry.version", "payload": {**payload, **made, **consent}}
 
 
+def _deadline(submission: Submission, now: datetime) -> int:
+    return int((submission.wallet or {}).get("deadline") or (now + VALID).timestamp())
+
+
+def _sorted_parents(submission: Submission) -> list[dict[str, Any]]:
+    return sorted(submission.parents, key=lambda entry: Asset.parse(entry["dataset"], AssetKind.DATASET).number or 0)
+
+
 def _parents(submission: Submission, deployment: Deployment) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
     parents = []
-    for entry in submission.parents:
+    for entry in _sorted_parents(submission):
         asset = Asset.parse(entry["dataset"], AssetKind.DATASET)
         if (asset.chain, asset.contract) != (deployment.chain_id, deployment.registry):
             raise RegisteringRefusal(
@@ -195,7 +249,7 @@ def _parents(submission: Submission, deployment: Deployment) -> list[tuple[dict[
             "source": _source(deployment, permit) if permit else 0,
         }
         parents.append((parent, entry.get("derivation")))
-    return sorted(parents, key=lambda item: item[0]["dataset"])
+    return parents
 
 
 def _source(deployment: Deployment, permit: Asset) -> int:

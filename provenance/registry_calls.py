@@ -81,6 +81,20 @@ def registration_of(payload: Payload) -> Registration:
     )
 
 
+def owner_consent(kind: str, payload: Payload, domain: Domain, *, nonce: int = 0) -> TypedData:
+    """Return what the owner signs for an intent of this kind; a wallet needs it before the intent is wanted.
+
+    `nonce`: the dataset's own, for terms, splits and hand-overs. Raises KeyError for other kinds, and Refusal.
+    """
+    return _CONSENTS[kind](payload, domain, nonce)
+
+
+def dataset_nonce(chain: Chain, dataset: int) -> int:
+    """Return the number that the next signed change of terms, splits or owner names."""
+    record: Any = chain.read(REGISTRY, "dataset", dataset)
+    return int(record["nonce"])
+
+
 def register(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Register a dataset; the owner signs, the relayer pays."""
     registration = registration_of(payload)
@@ -108,65 +122,44 @@ def register(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
 
 def publish_version(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Publish the next version of a dataset."""
+    signature = _consented("registry.version", payload, ring, chain)
     manifest, package = Sha256.from_hex(payload["manifest"]), Sha256.from_hex(payload["package"])
-    kind = PackageKind[payload["kind"].upper()]
-    dataset, expected, deadline = payload["dataset"], payload["expected_version"], payload["deadline"]
-    data = version_typed_data(
-        _domain(chain), dataset=dataset, expected_version=expected, manifest=manifest, package=package, kind=kind,
-        deadline=deadline,
-    )  # fmt: skip
-    signature = _signature(payload, data, ring)
     return _call(
-        chain, REGISTRY, "publishVersionWithSig", dataset, expected, manifest.raw, package.raw, int(kind), deadline,
-        signature,
+        chain, REGISTRY, "publishVersionWithSig", payload["dataset"], payload["expected_version"], manifest.raw,
+        package.raw, int(_kind(payload)), payload["deadline"], signature,
     )  # fmt: skip
 
 
 def make_package(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Record a further package of a version."""
-    package, kind = Sha256.from_hex(payload["package"]), PackageKind[payload["kind"].upper()]
-    dataset, version, number = payload["dataset"], payload["version"], payload["number"]
-    data = package_typed_data(
-        _domain(chain), dataset=dataset, version=version, number=number, package=package, kind=kind,
-        deadline=payload["deadline"],
-    )  # fmt: skip
-    signature = _signature(payload, data, ring)
+    signature = _consented("registry.package", payload, ring, chain)
     return _call(
-        chain, REGISTRY, "makePackageWithSig", dataset, version, number, package.raw, int(kind), payload["deadline"],
-        signature,
+        chain, REGISTRY, "makePackageWithSig", payload["dataset"], payload["version"], payload["number"],
+        Sha256.from_hex(payload["package"]).raw, int(_kind(payload)), payload["deadline"], signature,
     )  # fmt: skip
 
 
 def set_derive_terms(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Change what children registered from now on owe."""
-    dataset, bps, is_open = payload["dataset"], payload["derive_bps"], payload["open_derive"]
-    data = derive_terms_typed_data(
-        _domain(chain), dataset=dataset, derive_bps=bps, open_derive=is_open, nonce=_nonce(chain, dataset),
-        deadline=payload["deadline"],
+    signature = _consented("registry.set_derive_terms", payload, ring, chain)
+    return _call(
+        chain, REGISTRY, "setDeriveTermsWithSig", payload["dataset"], payload["derive_bps"], payload["open_derive"],
+        payload["deadline"], signature,
     )  # fmt: skip
-    signature = _signature(payload, data, ring)
-    return _call(chain, REGISTRY, "setDeriveTermsWithSig", dataset, bps, is_open, payload["deadline"], signature)
 
 
 def set_splits(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Change who shares the income that is settled from now on."""
-    dataset, splits = payload["dataset"], _splits(payload)
-    data = splits_typed_data(
-        _domain(chain), dataset=dataset, splits=splits, nonce=_nonce(chain, dataset), deadline=payload["deadline"]
-    )
-    signature = _signature(payload, data, ring)
+    signature = _consented("registry.set_splits", payload, ring, chain)
+    splits = _splits(payload)
     digest = bytes(32) if splits is None else splits.raw
-    return _call(chain, REGISTRY, "setSplitsWithSig", dataset, digest, payload["deadline"], signature)
+    return _call(chain, REGISTRY, "setSplitsWithSig", payload["dataset"], digest, payload["deadline"], signature)
 
 
 def hand_over(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
     """Hand a dataset over to another address."""
-    dataset, to = payload["dataset"], payload["to"]
-    data = hand_over_typed_data(
-        _domain(chain), dataset=dataset, to=to, nonce=_nonce(chain, dataset), deadline=payload["deadline"]
-    )
-    signature = _signature(payload, data, ring)
-    return _call(chain, REGISTRY, "handOverWithSig", dataset, to, payload["deadline"], signature)
+    signature = _consented("registry.hand_over", payload, ring, chain)
+    return _call(chain, REGISTRY, "handOverWithSig", payload["dataset"], payload["to"], payload["deadline"], signature)
 
 
 def anchor(payload: Payload, _ring: KeyRing, chain: Chain) -> Call:
@@ -199,13 +192,63 @@ def _signature(by: Payload, data: TypedData, ring: KeyRing, *, expected: str | N
     return bytes.fromhex(ring.sign_typed_data(path, data.to_json()).signature.removeprefix("0x"))
 
 
+def _consented(kind: str, payload: Payload, ring: KeyRing, chain: Chain) -> bytes:
+    # A wallet's signature stands in the payload: which nonce it signed is its own business, the registry judges.
+    nonce = dataset_nonce(chain, payload["dataset"]) if kind in _NUMBERED and not payload.get("signature") else 0
+    return _signature(payload, owner_consent(kind, payload, _domain(chain), nonce=nonce), ring)
+
+
+def _version_consent(payload: Payload, domain: Domain, _nonce: int) -> TypedData:
+    return version_typed_data(
+        domain, dataset=payload["dataset"], expected_version=payload["expected_version"],
+        manifest=Sha256.from_hex(payload["manifest"]), package=Sha256.from_hex(payload["package"]),
+        kind=_kind(payload), deadline=payload["deadline"],
+    )  # fmt: skip
+
+
+def _package_consent(payload: Payload, domain: Domain, _nonce: int) -> TypedData:
+    return package_typed_data(
+        domain, dataset=payload["dataset"], version=payload["version"], number=payload["number"],
+        package=Sha256.from_hex(payload["package"]), kind=_kind(payload), deadline=payload["deadline"],
+    )  # fmt: skip
+
+
+def _derive_terms_consent(payload: Payload, domain: Domain, nonce: int) -> TypedData:
+    return derive_terms_typed_data(
+        domain, dataset=payload["dataset"], derive_bps=payload["derive_bps"], open_derive=payload["open_derive"],
+        nonce=nonce, deadline=payload["deadline"],
+    )  # fmt: skip
+
+
+def _splits_consent(payload: Payload, domain: Domain, nonce: int) -> TypedData:
+    return splits_typed_data(
+        domain, dataset=payload["dataset"], splits=_splits(payload), nonce=nonce, deadline=payload["deadline"]
+    )
+
+
+def _hand_over_consent(payload: Payload, domain: Domain, nonce: int) -> TypedData:
+    return hand_over_typed_data(
+        domain, dataset=payload["dataset"], to=payload["to"], nonce=nonce, deadline=payload["deadline"]
+    )
+
+
+_NUMBERED = frozenset({"registry.set_derive_terms", "registry.set_splits", "registry.hand_over"})
+_CONSENTS: Mapping[str, Callable[[Payload, Domain, int], TypedData]] = {
+    "registry.register": lambda payload, domain, _: registration_of(payload).typed_data(domain),
+    "registry.version": _version_consent,
+    "registry.package": _package_consent,
+    "registry.set_derive_terms": _derive_terms_consent,
+    "registry.set_splits": _splits_consent,
+    "registry.hand_over": _hand_over_consent,
+}
+
+
+def _kind(payload: Payload) -> PackageKind:
+    return PackageKind[payload["kind"].upper()]
+
+
 def _splits(said: Payload) -> Sha256 | None:
     return None if said["splits"] is None else Sha256.from_hex(said["splits"])
-
-
-def _nonce(chain: Chain, dataset: int) -> int:
-    record: Any = chain.read(REGISTRY, "dataset", dataset)
-    return int(record["nonce"])
 
 
 def _domain(chain: Chain) -> Domain:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from provenance import publication, similarity
+from provenance import publication, registering, similarity
 from provenance.answers import answer_match, check_again, review_match
 from provenance.content_queries import dataset_record, version_record
 from provenance.description import check_description, checked_parents, missing_description
@@ -216,13 +216,33 @@ def confirm(
             "submission.derive_bps", "The share owed by derivatives is not between 0 and 100 %.",
             limit=10_000, actual=derive_bps,
         )  # fmt: skip
-    given = permits or {}
+    _set_out(row, derive_bps, splits, permits, open_derive=open_derive)
+    row.wallet = dict(wallet) if wallet else None
+    if row.wallet is not None:
+        registering.check_wallet(row, now=now)
     with transaction.atomic():
-        row.parents = [{**parent, **given.get(parent["dataset"], {})} for parent in row.parents]
-        row.wallet = dict(wallet) if wallet else None
-        row.derive_bps, row.open_derive, row.splits = derive_bps, open_derive, splits
         publication.begin_registering(row, now=now)
     return row
+
+
+def owner_consents(
+    *,
+    by: UUID,
+    submission: UUID,
+    deadline: int,
+    derive_bps: int = 0,
+    open_derive: bool = False,
+    splits: str = "",
+    permits: Mapping[str, Mapping[str, Any]] | None = None,
+) -> registering.Consents:
+    """Return what a wallet signs so that `confirm` with the same words takes it; `deadline` in Unix seconds.
+
+    Raises SubmissionRefusal, RegisteringRefusal.
+    """
+    row = own_submission(by, submission)
+    require_state(row, SubmissionState.AWAITING_CONFIRM, what="Confirming")
+    _set_out(row, derive_bps, splits, permits, open_derive=open_derive)
+    return registering.consents(row, deadline=deadline)
 
 
 def withdraw_submission(*, by: UUID, submission: UUID, now: datetime) -> Submission:
@@ -231,6 +251,14 @@ def withdraw_submission(*, by: UUID, submission: UUID, now: datetime) -> Submiss
     require_state(row, *DESCRIBABLE, what="Withdrawing")
     end_submission(row, to_state=SubmissionState.WITHDRAWN, now=now)
     return row
+
+
+def _set_out(
+    row: Submission, derive_bps: int, splits: str, permits: Mapping[str, Mapping[str, Any]] | None, *, open_derive: bool
+) -> None:
+    given = permits or {}
+    row.parents = [{**parent, **given.get(parent["dataset"], {})} for parent in row.parents]
+    row.derive_bps, row.open_derive, row.splits = derive_bps, open_derive, splits
 
 
 def _after_describing(row: Submission, changes: Mapping[str, Any], now: datetime) -> None:

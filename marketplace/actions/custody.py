@@ -17,8 +17,9 @@ from django.db import IntegrityError, transaction
 from marketplace import market_calls
 from marketplace.actions.accounts import AccountRefusal
 from marketplace.actions.orders import RECIPIENT
+from marketplace.actions.wallet_requests import want_change
 from marketplace.core.caip import AssetKind, AssetName
-from marketplace.models import AccountAddress, Contributor, DerivedAddress, Handover, KeyExport
+from marketplace.models import AccountAddress, Contributor, DerivedAddress, Handover, KeyExport, WalletRequest
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import WALLET, signing_of
 from marketplace.queries.catalog import own_listing
@@ -43,13 +44,19 @@ def wallet_link(*, by: Actor, address: str, deadline: int) -> TypedData:
 
 
 @transaction.atomic
-def connect_wallet(*, by: Actor, address: str, deadline: int, signature: str, now: datetime) -> AccountAddress:
+def connect_wallet(
+    *, by: Actor, address: str, deadline: int, signature: str, now: datetime, owns: bool = True
+) -> AccountAddress:
     """Make a wallet the owner of what the account publishes from now on; its holder signs, nobody else.
 
-    Raises AccessRefusal, AccountRefusal, TypedDataRefusal.
+    With `owns` false, which programs may do, it only signs where it is named: as payer of an order, as owner of a
+    draft. Raises AccessRefusal, AccountRefusal, TypedDataRefusal.
     """
-    by.require(Act.MANAGE)
-    by.require_person()
+    if owns:
+        by.require(Act.MANAGE)
+        by.require_person()
+    elif not by.may(Act.PUBLISH):
+        by.require(Act.BUY)
     if not int(now.timestamp()) <= deadline <= int(now.timestamp()) + LINK_SECONDS:
         raise AccountRefusal(
             "wallet.deadline", "The signature is too old, or lasts too long.", limit=LINK_SECONDS,
@@ -62,7 +69,7 @@ def connect_wallet(*, by: Actor, address: str, deadline: int, signature: str, no
         raise AccountRefusal("wallet.taken", "This wallet belongs to another account.", actual=text)
     row, _ = AccountAddress.objects.get_or_create(
         account=by.account,
-        purpose=AccountAddress.Purpose.OWNER,
+        purpose=AccountAddress.Purpose.OWNER if owns else AccountAddress.Purpose.SIGNER,
         address=text,
         defaults={"key_path": WALLET, "state": AccountAddress.State.READY, "created": now, "usable_from": now},
     )
@@ -71,41 +78,31 @@ def connect_wallet(*, by: Actor, address: str, deadline: int, signature: str, no
 
 @transaction.atomic
 def hand_over_dataset(*, by: Actor, dataset: str, address: str, now: datetime) -> Handover:
-    """Move a dataset from the custodial address to the account's connected wallet.
+    """Move a dataset to a connected wallet of the account; from a wallet, which has to sign, to any address of it.
 
-    Raises AccessRefusal, AccountRefusal.
+    Raises AccessRefusal, AccountRefusal, WalletRefusal.
     """
     _require_second_factor(by)
     own_listing(by.account, dataset)
     text = address.lower()
-    wallets = AccountAddress.objects.filter(account=by.account, key_path=WALLET, address=text)
-    if not wallets.filter(purpose=AccountAddress.Purpose.OWNER).exists():
+    own = AccountAddress.objects.filter(account=by.account, purpose=AccountAddress.Purpose.OWNER, address=text)
+    if not own.exists():
         raise AccountRefusal("wallet.unknown", "Connect this wallet first.", actual=text)
     name = AssetName.parse(dataset, AssetKind.DATASET)
-    deployment = deployment_of(name)
-    record = DatasetRecord.objects.get(deployment=deployment, token=name.number or 0)
-    holder = signing_of(record.owner)
-    if holder is None or holder[1].key_path is None:
-        raise AccountRefusal("handover.wallet", "The dataset belongs to a wallet already.", actual=record.owner)
-    key = f"hand-over:{dataset}:{text}"
-    row, made = Handover.objects.get_or_create(
-        intent_key=key,
-        defaults={"account": by.account, "dataset": dataset, "to_address": text, "created": now},
-    )
-    if made:
-        market_calls.want(
-            kind="registry.hand_over",
-            key=key,
-            payload={
-                "dataset": record.token,
-                "to": text,
-                "deadline": int((now + market_calls.CALL_LIVES).timestamp()),
-                "signer": holder[1].key_path,
-            },
-            deployment=deployment,
-            party=by.account.pk,
-            now=now,
-        )
+    record = DatasetRecord.objects.get(deployment=deployment_of(name), token=name.number or 0)
+    if record.owner == text:
+        raise AccountRefusal("handover.there", "The dataset belongs to this address already.", actual=text)
+    earlier = Handover.objects.filter(account=by.account, dataset=dataset, to_address=text)
+    waiting = earlier.filter(state=Handover.State.WANTED).first()
+    if waiting is not None:
+        return waiting
+    # One that failed, or was handed back since, can be handed over again.
+    key = f"hand-over:{dataset}:{text}" + (f":{earlier.count() + 1}" if earlier.exists() else "")
+    row = Handover.objects.create(account=by.account, dataset=dataset, to_address=text, created=now, intent_key=key)
+    want_change(
+        by=by, act=WalletRequest.Act.HAND_OVER, kind="registry.hand_over", key=key, record=record, call={"to": text},
+        now=now,
+    )  # fmt: skip
     return row
 
 

@@ -6,6 +6,7 @@ Files and checks belong to the draft's submission (`provenance.submissions`); th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.money import check_units
 from marketplace.core.terms import SCHEMA, Terms, Use
-from marketplace.market_calls import licensee_path, publish_document
-from marketplace.models import Draft, Listing
+from marketplace.market_calls import licensee_key, publish_document
+from marketplace.models import Account, Draft, LicenseRow, Listing
 from marketplace.queries.actors import AccessRefusal, Act, Actor
-from marketplace.queries.addresses import owner_signing
-from marketplace.queries.deployments import current_deployment
+from marketplace.queries.addresses import owner_signing, signing_of
+from marketplace.queries.deployments import current_deployment, deployment_of
 from marketplace.queries.drafts import (
     DraftRefusal,
     Review,
@@ -31,19 +33,36 @@ from marketplace.queries.drafts import (
     submission_of,
 )
 from marketplace.queries.orders import own_license
-from provenance import submissions
+from provenance import registering, submissions
 from provenance.core.canonical import document_bytes
-from provenance.models import Submission
+from provenance.core.typed_data import TypedData
+from provenance.models import DatasetRecord, Submission, SubmissionState
 
 HOLD_LIMIT = 365 * 86_400
 DRAFTS_LIMIT = 100
 
 
+@dataclass(frozen=True, slots=True)
+class WalletConsents:
+    """What wallets of the account sign before a draft is confirmed; `deadline` (Unix seconds) is part of it.
+
+    `owner` and the first two are None when our key signs for the owner; `derivations`: by parent (CAIP-19) the wallet
+    that holds the license for it, and what that wallet signs.
+    """
+
+    deadline: int
+    owner: str | None
+    registration: TypedData | None
+    attestation: TypedData | None
+    derivations: Mapping[str, tuple[str, TypedData]]
+
+
 @transaction.atomic
-def open_draft(*, by: Actor, now: datetime, dataset: str = "", visibility: str = "sealed") -> Draft:
+def open_draft(*, by: Actor, now: datetime, dataset: str = "", visibility: str = "sealed", owner: str = "") -> Draft:
     """Begin a new dataset, or with `dataset` (CAIP-19) the next version of one of the account's.
 
-    Terms, price and hold of a new version begin as those of the current offer. Raises AccessRefusal, AddressRefusal,
+    `owner`: which of the account's addresses will own it; a version belongs to the owner of its dataset. Terms, price
+    and hold of a new version begin as those of the current offer. Raises AccessRefusal, AddressRefusal,
     DraftRefusal, SubmissionRefusal.
     """
     by.require(Act.PUBLISH)
@@ -56,11 +75,11 @@ def open_draft(*, by: Actor, now: datetime, dataset: str = "", visibility: str =
     draft = Draft(account=by.account, dataset=dataset, created=now, changed=now)
     if dataset:
         _take_over(draft, by, dataset)
-    deployment = current_deployment()
-    owner = deployment.account_caip(owner_signing(by.account).address)
+    address = _owner_of(by.account, dataset) if dataset else owner_signing(by.account, owner.lower()).address
     opened_submission = submissions.open_submission(
-        by=by.account.id, owner=owner, now=now, visibility=visibility, dataset=dataset
-    )
+        by=by.account.id, owner=current_deployment().account_caip(address), now=now, visibility=visibility,
+        dataset=dataset,
+    )  # fmt: skip
     draft.submission = opened_submission.id
     draft.save(force_insert=True)
     return draft
@@ -141,13 +160,17 @@ def confirm_draft(
 ) -> Draft:
     """Publish exactly what the review showed: `digest` is the review's. From here on it is permanent.
 
-    `wallet` carries the signatures of an owner who signs themselves (see `submissions.confirm`).
-    Raises DraftRefusal when something is missing, clashes, or changed since the review was shown; it names all of it.
+    `wallet` carries the signatures of an owner who signs themselves, as `wallet_consents` asks for them: `deadline`,
+    `registration`, `attestation`, and `derivations` by parent. Raises DraftRefusal when something is missing, clashes,
+    or changed since the review was shown; it names all of it. Raises TypedDataRefusal for another key's signature.
     """
     by.require(Act.PUBLISH)
     found = own_draft(by.account, draft)
     review = review_draft(found, now=now)
     _check_review(review, digest)
+    if found.state != Draft.State.OPEN:
+        raise _not_open(found)
+    derivations = _check_wallet(found, review, wallet)
     splits = draft_splits(found)
     if splits is not None:
         publish_document(document_bytes(splits.to_document()), schema="cadastre.splits/1", now=now)
@@ -164,11 +187,40 @@ def confirm_draft(
         derive_bps=found.derive_bps,
         open_derive=_open_derive(found),
         splits=review.splits_digest,
-        permits=_permits(found),
-        wallet=wallet,
+        permits=_permits(found, derivations),
+        wallet=wallet if own_wallet(found) else None,
     )
     found.refresh_from_db()
     return found
+
+
+def wallet_consents(*, by: Actor, draft: UUID, now: datetime) -> WalletConsents | None:
+    """Return what wallets sign before a complete draft is confirmed, or None when our keys sign all of it.
+
+    Raises AccessRefusal, DraftRefusal, SubmissionRefusal.
+    """
+    by.require(Act.PUBLISH)
+    found = own_draft(by.account, draft)
+    if found.state != Draft.State.OPEN or submission_of(found).state != SubmissionState.AWAITING_CONFIRM:
+        return None
+    review = review_draft(found, now=now)
+    licensed = _licensee_wallets(found)
+    owner = own_wallet(found)
+    if review.missing or review.conflicts or not (owner or licensed):
+        return None
+    deadline = int((now + registering.VALID).timestamp())
+    asked = _consents(found, review, deadline)
+    derivations = {parent: (wallet, asked.derivations[parent]) for parent, wallet in licensed.items()}
+    if owner is None:
+        return WalletConsents(deadline, None, None, None, derivations)
+    return WalletConsents(deadline, owner, asked.registration, asked.attestation, derivations)
+
+
+def own_wallet(draft: Draft) -> str | None:
+    """Return the wallet that owns what a draft publishes, or None when our key signs for it."""
+    address = AccountName.parse(submission_of(draft).owner).address
+    holder = signing_of(address)
+    return address if holder is not None and holder[1].key_path is None else None
 
 
 @transaction.atomic
@@ -196,7 +248,7 @@ def _take_over(draft: Draft, by: Actor, dataset: str) -> None:
         draft.derive_bps, draft.hold_seconds = earlier.derive_bps, earlier.hold_seconds
 
 
-def _permits(draft: Draft) -> dict[str, dict[str, Any]]:
+def _permits(draft: Draft, signatures: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     permits: dict[str, dict[str, Any]] = {}
     for parent, license_id in draft.parent_licenses.items():
         row = own_license(draft.account, license_id)
@@ -205,10 +257,60 @@ def _permits(draft: Draft) -> dict[str, dict[str, Any]]:
                 "draft.license_of_other", "A license is for another dataset than the parent.",
                 limit=parent, actual=row.dataset, todo="Choose the license that was bought for this parent.",
             )  # fmt: skip
-        # The licensee is a fresh address of its own; its custodial key consents to the derivation.
-        consent = None if row.order_id is None else {"signer": licensee_path(row.order_id)}
-        permits[parent] = {"license": license_id, "derivation": consent}
+        permits[parent] = {"license": license_id, "derivation": _derivation(row, signatures.get(parent))}
     return permits
+
+
+def _derivation(row: LicenseRow, signature: str | None) -> dict[str, str] | None:
+    # A licensee at a fresh address of its own consents by our key; a wallet that licenses and owns need not.
+    path = licensee_key(row)
+    if path is not None:
+        return {"signer": path}
+    return None if signature is None else {"signature": signature}
+
+
+def _consents(draft: Draft, review: Review, deadline: int) -> registering.Consents:
+    return submissions.owner_consents(
+        by=draft.account_id, submission=submission_of(draft).id, deadline=deadline, derive_bps=draft.derive_bps,
+        open_derive=_open_derive(draft), splits=review.splits_digest, permits=_permits(draft, {}),
+    )  # fmt: skip
+
+
+def _licensee_wallets(draft: Draft) -> dict[str, str]:
+    """Return, by parent, the wallet that holds the license for it and is not the owner-to-be itself."""
+    owner = AccountName.parse(submission_of(draft).owner).address
+    rows = {parent: own_license(draft.account, each) for parent, each in draft.parent_licenses.items()}
+    return {parent: row.licensee for parent, row in rows.items() if licensee_key(row) is None and row.licensee != owner}
+
+
+def _check_wallet(draft: Draft, review: Review, wallet: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the derivations that wallets signed, each checked; the owner's own are checked where it is registered."""
+    licensed = _licensee_wallets(draft)
+    owner = own_wallet(draft)
+    given = dict((wallet or {}).get("derivations") or {})
+    signed = wallet is not None and bool(wallet.get("registration")) and bool(wallet.get("attestation"))
+    missing = [address for parent, address in licensed.items() if parent not in given]
+    if owner is not None and not signed:
+        missing.append(owner)
+    if missing:
+        raise DraftRefusal(
+            "draft.wallet_signature", "Your own wallet has to sign what is registered.", actual=", ".join(missing),
+            todo="Sign what `wallet` of the review names, and send the signatures with the confirmation.",
+        )  # fmt: skip
+    asked = _consents(draft, review, 0).derivations if licensed else {}
+    for parent, address in licensed.items():
+        asked[parent].check_signer(bytes.fromhex(str(given[parent]).removeprefix("0x")), address)
+    return {parent: str(given[parent]) for parent in licensed}
+
+
+def _owner_of(account: Account, dataset: str) -> str:
+    """Return the address of the account that owns a dataset: its next version belongs to it, too."""
+    name = AssetName.parse(dataset, AssetKind.DATASET)
+    record = DatasetRecord.objects.filter(deployment=deployment_of(name), token=name.number or 0).first()
+    holder = None if record is None else signing_of(record.owner)
+    if record is None or holder is None or holder[0].pk != account.pk:
+        return owner_signing(account).address
+    return str(record.owner)
 
 
 def reopen_draft(*, submission: UUID, refusal: Mapping[str, Any] | None, now: datetime) -> None:

@@ -158,12 +158,14 @@ def retry_delivery(*, by: Actor, license_id: str, now: datetime) -> int:
 @transaction.atomic
 def want_grants(row: LicenseRow, *, now: datetime) -> int:
     """Want the content keys of every sealed package that a final license covers, for each of its recipients."""
-    if not row.final or row.state != LicenseRow.State.ACTIVE or row.order is None:
+    recipients = set(GrantRow.objects.filter(license=row.pk).values_list("recipient", flat=True))
+    if row.order is not None:
+        recipients.add(row.order.recipient)
+    if not row.final or row.state != LicenseRow.State.ACTIVE or not recipients:
         return 0
     _locked(row.pk)
     if _refund_under_way(row):
         return 0
-    recipients = {row.order.recipient, *GrantRow.objects.filter(license=row.pk).values_list("recipient", flat=True)}
     packages = covered_packages(row)
     for package in packages:
         for recipient in sorted(recipients):

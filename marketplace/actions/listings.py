@@ -12,17 +12,17 @@ from django.db import transaction
 
 from marketplace import market_calls
 from marketplace.actions.offers import OfferRefusal, create_offer, dataset_record, end_offer, search_uses
+from marketplace.actions.wallet_requests import want_change
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import check_bps
 from marketplace.core.terms import Terms
-from marketplace.models import Account, Draft, Listing, OfferRow, SlugRedirect
+from marketplace.models import Account, Draft, Listing, OfferRow, SlugRedirect, WalletRequest
 from marketplace.queries.actors import Act, Actor
-from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import offer_terms, own_listing
 from marketplace.queries.deployments import deployment_of
 from marketplace.queries.drafts import draft_terms
 from provenance.core.refusal import Refusal
-from provenance.models import Submission
+from provenance.models import Intent, Submission
 
 SLUG_LIMIT = 80
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,78}[a-z0-9])?")
@@ -158,11 +158,11 @@ def rename_dataset(*, by: Actor, dataset: str, slug: str, now: datetime) -> List
 
 
 @transaction.atomic
-def change_derive_share(*, by: Actor, dataset: str, derive_bps: int, now: datetime) -> None:
+def change_derive_share(*, by: Actor, dataset: str, derive_bps: int, now: datetime) -> Intent | WalletRequest:
     """Change what datasets derived from now on will owe, in the registry; those registered before keep their share.
 
     Live terms still name the old share: offer the dataset anew once the change is on chain. Raises AccessRefusal,
-    OfferRefusal, MoneyRefusal.
+    OfferRefusal, MoneyRefusal, WalletRefusal.
     """
     by.require(Act.PUBLISH)
     listing = own_listing(by.account, dataset)
@@ -170,26 +170,11 @@ def change_derive_share(*, by: Actor, dataset: str, derive_bps: int, now: dateti
     name = AssetName.parse(dataset, AssetKind.DATASET)
     deployment = deployment_of(name)
     record = dataset_record(name, deployment)
-    holder = signing_of(record.owner)
-    if holder is None or holder[1].key_path is None:
-        raise OfferRefusal(
-            "offer.wallet", "The dataset belongs to your own wallet.", actual=record.owner,
-            todo="Send setDeriveTerms from the wallet.",
-        )  # fmt: skip
-    market_calls.want(
-        kind="registry.set_derive_terms",
-        key=f"derive-terms:{dataset}:{derive_bps}:{now:%Y%m%d%H%M%S}",
-        payload={
-            "dataset": record.token,
-            "derive_bps": derive_bps,
-            "open_derive": listing.visibility == "open",
-            "deadline": int((now + market_calls.CALL_LIVES).timestamp()),
-            "signer": holder[1].key_path,
-        },
-        deployment=deployment,
-        party=by.account.pk,
-        now=now,
-    )
+    return want_change(
+        by=by, act=WalletRequest.Act.DERIVE_TERMS, kind="registry.set_derive_terms", record=record,
+        call={"derive_bps": derive_bps, "open_derive": listing.visibility == "open"},
+        key=f"derive-terms:{dataset}:{derive_bps}:{now:%Y%m%d%H%M%S}", now=now,
+    )  # fmt: skip
 
 
 def _put_up(draft: Draft, facts: Submission, now: datetime) -> Listing:

@@ -1,23 +1,25 @@
 """Offers: made, signed, live, superseded, withdrawn. An edit is a new offer; the old one is cancelled on chain.
 
-1. `create_offer` fixes terms and price in a document and asks for the owner's signature.
+1. `create_offer` fixes terms and price in a document and asks for the owner's signature, ours or their wallet's.
 2. `advance_offers` takes what is signed: the offer goes live, the one before it is superseded.
 3. What was live is cancelled on chain by its nonce, because whoever holds a signed offer could still accept it there.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
 
 from marketplace import limits, market_calls
+from marketplace.actions.wallet_requests import ask_wallet, drop
 from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.offer import Offer, check_derive_share, market_domain
 from marketplace.core.terms import Terms
-from marketplace.models import Account, Listing, OfferRow, Quote, TermsRow
+from marketplace.models import Account, Listing, OfferRow, Quote, TermsRow, WalletRequest
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import current_fee_bps, offer_terms, offer_value
@@ -25,9 +27,15 @@ from marketplace.queries.deployments import deployment_of, payment_token
 from provenance.core.canonical import Json
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
+from provenance.core.typed_data import TypedData
 from provenance.models import DatasetRecord, Deployment, Document, SignatureRequest
 
+log = logging.getLogger(__name__)
+
 OFFERS_PER_DAY = 100
+WALLET_SIGNS_WITHIN = timedelta(days=30)
+# As long as it is not cancelled, whoever holds the offer's signature can accept it.
+WALLET_CANCELS_WITHIN = timedelta(days=365)
 
 
 class OfferRefusal(Refusal):
@@ -98,6 +106,13 @@ def create_offer(
         )
         row.signature_request = str(request.pk)
     row.save(force_insert=True)
+    if holder is not None and holder[1].key_path is None:
+        latest = now + WALLET_SIGNS_WITHIN
+        ask_wallet(
+            account=listing.account, wallet=record.owner, act=WalletRequest.Act.OFFER, key=f"offer:{row.digest}",
+            subject=row.digest, dataset=row.dataset, typed=typed, now=now,
+            expires=latest if expires is None else min(latest, expires),
+        )  # fmt: skip
     return row
 
 
@@ -117,6 +132,12 @@ def sign_offer(*, by: Actor, offer: str, signature: str, now: datetime) -> Offer
         digest = "0x" + typed.digest.hex()
         _go_live(row, _entry_signature(deployment, record.owner, digest, row.signature), now)
     return row
+
+
+def refuse_offer(*, offer: str, cause: str, now: datetime) -> None:
+    """An offer that nobody signed goes live no more. Safe twice."""
+    waiting = OfferRow.objects.filter(pk=offer, state=OfferRow.State.WANTED)
+    waiting.update(state=OfferRow.State.REFUSED, cause=cause[:500], ended_at=now)
 
 
 def withdraw_offer(*, by: Actor, offer: str, now: datetime) -> OfferRow:
@@ -160,15 +181,9 @@ def end_offer(row: OfferRow, state: OfferRow.State, *, now: datetime) -> bool:
     ended = OfferRow.objects.filter(pk=row.pk, state__in=open_states).update(state=state, ended_at=now)
     if ended != 1:
         return False
-    deployment = deployment_of(AssetName.parse(row.dataset, AssetKind.DATASET))
+    drop(WalletRequest.objects.filter(key=f"offer:{row.digest}"), cause="The offer has ended.", now=now)
     if row.signature or row.signature_request:
-        market_calls.want(
-            kind="market.cancel_offer",
-            key=f"cancel-offer:{row.digest}",
-            payload={"offer": row.digest},
-            deployment=deployment,
-            now=now,
-        )
+        _want_cancellation(row, now)
     if row.state == OfferRow.State.LIVE:
         market_calls.state_fact(
             type="offer.withdrawn",
@@ -178,6 +193,41 @@ def end_offer(row: OfferRow, state: OfferRow.State, *, now: datetime) -> bool:
             now=now,
         )
     return True
+
+
+def renew_offers(*, listing: Listing, owner: str, now: datetime) -> None:
+    """The dataset went to another address of its account: offer it anew, because that address has to sign. Safe twice.
+
+    The market asks for the present owner's signature, so what the former address signed can be accepted by nobody.
+    """
+    open_states = (OfferRow.State.LIVE, OfferRow.State.WANTED)
+    rows = OfferRow.objects.filter(dataset=listing.dataset, state__in=open_states).order_by("-created")
+    stale = [row for row in rows if not _is_for(row, owner)]
+    for row in stale:
+        end_offer(row, OfferRow.State.WITHDRAWN, now=now)
+    Listing.objects.filter(pk=listing.pk, offer__in=stale).update(offer=None, changed=now)
+    public = next((row for row in stale if row.public), None)
+    if public is None:
+        return
+    try:
+        create_offer(
+            listing=listing, terms=offer_terms(public), price=public.price, hold_seconds=public.hold_seconds,
+            expires=public.expires, count=None if public.count is None else max(1, public.count - public.sold), now=now,
+        )  # fmt: skip
+    except Refusal as refusal:
+        # The event is a fact all the same; the owner's page says that nothing is offered.
+        log.warning("%s is not offered anew: %s", listing.dataset, refusal)
+
+
+def _is_for(row: OfferRow, owner: str) -> bool:
+    """Whether the present owner has signed an offer, or is who is asked to."""
+    if row.signature:
+        return TypedData.from_json(row.typed_data).signer(_signature_bytes(row.signature)) == owner
+    if row.signature_request:
+        holder = signing_of(owner)
+        path = SignatureRequest.objects.filter(pk=row.signature_request).values_list("key_path", flat=True).first()
+        return holder is not None and holder[1].key_path == path
+    return WalletRequest.objects.filter(key=f"offer:{row.digest}", wallet=owner).exists()
 
 
 def keep_terms(terms: Terms, *, now: datetime) -> TermsRow:
@@ -204,6 +254,28 @@ def dataset_record(name: AssetName, deployment: Deployment) -> DatasetRecord:
     if found is None:
         raise OfferRefusal("offer.not_registered", "The dataset is not registered on chain.", actual=str(name))
     return found
+
+
+def _want_cancellation(row: OfferRow, now: datetime) -> None:
+    name = AssetName.parse(row.dataset, AssetKind.DATASET)
+    deployment = deployment_of(name)
+    owner = dataset_record(name, deployment).owner
+    holder = signing_of(owner)
+    key = f"cancel-offer:{row.digest}"
+    if holder is None or holder[1].key_path is not None:
+        market_calls.want(
+            kind="market.cancel_offer", key=key, payload={"offer": row.digest}, deployment=deployment, now=now
+        )
+        return
+    if not row.signature or not _is_for(row, owner):
+        # The market asks for the present owner's signature: a former owner's offer can be accepted by nobody.
+        return
+    expires = now + WALLET_CANCELS_WITHIN
+    ask_wallet(
+        account=holder[0], wallet=owner, act=WalletRequest.Act.CANCEL_OFFER, key=key, subject=row.digest,
+        dataset=row.dataset, kind="wallet.cancel_offer",
+        call={"offer": row.digest, "deadline": int(expires.timestamp())}, expires=expires, now=now,
+    )  # fmt: skip
 
 
 @transaction.atomic

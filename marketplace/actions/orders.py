@@ -5,29 +5,37 @@
 2. The signer pays from the treasury to a license of its own, for a fresh licensee (`market_calls`).
 3. The event makes the license; its finality spends what was held. Only now is anything irrevocable.
 4. A purchase that failed or expired on chain gives the hold and the reserved license back, with its cause.
+
+An order that a wallet of the account's own pays holds no balance: instead of 1's hold and 2 the wallet is asked for its
+authorization (EIP-3009), bound to offer, licensee and order, and the relayer presents it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.db import transaction
 
 from marketplace import idempotency, journal, market_calls
 from marketplace.actions.offers import count_sale, uncount_sale
+from marketplace.actions.wallet_requests import ADVANCE, ask_wallet, send_signed
 from marketplace.core.caip import AssetKind, AssetName
-from marketplace.models import OfferRow, Order, Quote
+from marketplace.models import OfferRow, Order, Quote, WalletRequest
 from marketplace.queries.actors import AccessRefusal, Act, Actor
-from marketplace.queries.catalog import fee_part, own_quote
+from marketplace.queries.addresses import signing_of
+from marketplace.queries.catalog import fee_part, offer_value, own_quote
 from marketplace.queries.deployments import deployment_of
 from marketplace.queries.orders import own_order
+from provenance.core.canonical import Json
 from provenance.core.refusal import Refusal
+from provenance.doorbell import ring
 
 # age recipients are bech32 with the prefix `age`: 58 characters after `age1`. The signer decodes them for good.
 RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
+WALLET_SIGNS_WITHIN = timedelta(minutes=30)
 
 
 class OrderRefusal(Refusal):
@@ -40,16 +48,28 @@ class _Wish:
     recipient: str
     offer: str
     quote: UUID | None
+    payer: str
+    fresh_licensee: bool
 
 
 def place_order(
-    *, by: Actor, key: str, recipient: str, now: datetime, offer: str = "", quote: UUID | None = None
+    *,
+    by: Actor,
+    key: str,
+    recipient: str,
+    now: datetime,
+    offer: str = "",
+    quote: UUID | None = None,
+    payer: str = "",
+    fresh_licensee: bool = False,
 ) -> Order:
     """Buy a license of a public offer (digest) or of a quote; the content key will be granted to `recipient` (age1…).
 
-    The same `key` with the same request returns the same order, however often and however many at once; another
-    request under it is refused (`idempotency.other_body`). Raises AccessRefusal, OrderRefusal, OfferRefusal,
-    JournalRefusal `balance.too_low`, IdempotencyRefusal, OutboxRefusal.
+    `payer`: a connected wallet that pays, and holds the license unless `fresh_licensee` asks for an address of its own
+    that we sign for; without it the account's balance pays. The same `key` with the same request returns the same
+    order, however often and however many at once; another request under it is refused (`idempotency.other_body`).
+    Raises AccessRefusal, OrderRefusal, OfferRefusal, JournalRefusal `balance.too_low`, IdempotencyRefusal,
+    OutboxRefusal.
     """
     by.require(Act.BUY)
     if RECIPIENT.fullmatch(recipient) is None:
@@ -59,12 +79,17 @@ def place_order(
         )  # fmt: skip
     if bool(offer) == (quote is not None):
         raise OrderRefusal("order.what", "An order names either an offer or a quote.")
-    request = ["order", offer, None if quote is None else str(quote), recipient]
+    request: list[Json] = ["order", offer, None if quote is None else str(quote), recipient]
+    wish = _Wish(key, recipient, offer, quote, payer.lower(), fresh_licensee)
+    if payer:
+        request += [wish.payer, fresh_licensee]
+    elif fresh_licensee:
+        raise OrderRefusal("order.licensee", "What the balance pays is held by a fresh address anyway.")
     outcome = idempotency.once(
         account=by.account.pk,
         key=key,
         request=request,
-        effect=lambda: (201, {"order": str(_place(by, _Wish(key, recipient, offer, quote), now).pk)}),
+        effect=lambda: (201, {"order": str(_place(by, wish, now).pk)}),
         now=now,
     )
     return Order.objects.select_related("offer", "account").get(pk=str(outcome.response["order"]))
@@ -81,7 +106,7 @@ def approve_order(*, by: Actor, order: UUID, now: datetime) -> Order:
             "order.own_approval", "Somebody else has to approve your order.", todo="Ask an owner or finance."
         )
     moved = Order.objects.filter(pk=found.pk, state=Order.State.APPROVAL).update(
-        state=Order.State.PLACED, approved_by=by.membership, changed=now
+        state=_begun(found.payer), approved_by=by.membership, changed=now
     )
     if moved != 1:
         raise _not_in(found, Order.State.APPROVAL)
@@ -113,19 +138,53 @@ def decline_order(*, by: Actor, order: UUID, now: datetime, cause: str = "") -> 
 def fail_order(*, order: UUID, cause: str, now: datetime) -> bool:
     """Give back what an order holds, because its purchase cannot happen any more. Safe twice."""
     found = Order.objects.select_related("offer").get(pk=order)
-    waiting = (Order.State.PLACED, Order.State.PAYING)
+    waiting = (Order.State.SIGNING, Order.State.PLACED, Order.State.PAYING)
     moved = Order.objects.filter(pk=order, state__in=waiting).update(
         state=Order.State.FAILED, cause=cause[:500], changed=now
     )
     if moved != 1:
         return False
-    if found.total:
+    if found.total and not found.payer:
         journal.move(
             source=journal.held(found.account_id), target=journal.available(found.account_id),
             token=found.offer.token, amount=found.total, effect=f"order:{found.pk}:release", now=now,
         )  # fmt: skip
     uncount_sale(found.offer)
     return True
+
+
+@transaction.atomic
+def pay_by_wallet(request: WalletRequest, *, now: datetime) -> None:
+    """The wallet has signed: want its payment presented. Raises OrderRefusal when the order waits for it no more."""
+    order = Order.objects.get(pk=request.subject)
+    moved = Order.objects.filter(pk=order.pk, state=Order.State.SIGNING).update(state=Order.State.PLACED, changed=now)
+    if moved != 1:
+        raise _not_in(order, Order.State.SIGNING)
+    lives = datetime.fromtimestamp(int(request.call["valid_before"]), tz=now.tzinfo) - now
+    Order.objects.filter(pk=order.pk).update(intent_key=send_signed(request, now=now, lives=lives).key)
+
+
+def advance_orders(*, now: datetime, limit: int = 200) -> int:
+    """Ask the wallets of orders whose fresh licensee has become known; return how many moved. Safe twice."""
+    moved = 0
+    for order in Order.objects.filter(state=Order.State.SIGNING, licensee="").order_by("created")[:limit]:
+        if order.changed + WALLET_SIGNS_WITHIN <= now:
+            moved += fail_order(order=order.pk, cause="The licensee's address was not made in time.", now=now)
+            continue
+        address = market_calls.want_address(market_calls.licensee_path(order.pk), now=now)
+        if address is None:
+            continue
+        with transaction.atomic():
+            known = Order.objects.filter(pk=order.pk, state=Order.State.SIGNING, licensee="").update(licensee=address)
+            if known:
+                order.licensee = address
+                _ask_payer(order, now)
+            moved += known
+    return moved
+
+
+def _begun(payer: str) -> Order.State:
+    return Order.State.SIGNING if payer else Order.State.PLACED
 
 
 def _place(by: Actor, wish: _Wish, now: datetime) -> Order:
@@ -138,6 +197,7 @@ def _place(by: Actor, wish: _Wish, now: datetime) -> Order:
             "order.over_limit", "The price is over your limit.", limit=by.spend_limit, actual=row.price,
             todo="Ask an owner of the account to buy it or to raise your limit.",
         )  # fmt: skip
+    licensee = "" if not wish.payer else _licensee_of(by, wish, row)
     order = Order(
         id=uuid4() if quote is None else quote.pk,
         account=by.account,
@@ -145,11 +205,13 @@ def _place(by: Actor, wish: _Wish, now: datetime) -> Order:
         quote=quote,
         dataset=row.dataset,
         recipient=wish.recipient,
+        licensee=licensee,
+        payer=wish.payer,
         idempotency_key=wish.key,
         total=row.price,
         fee=fee_part(row.price, row.fee_bps),
         placed_by=by.membership,
-        state=Order.State.APPROVAL if by.needs_approval else Order.State.PLACED,
+        state=Order.State.APPROVAL if by.needs_approval else _begun(wish.payer),
         created=now,
         changed=now,
     )
@@ -160,7 +222,42 @@ def _place(by: Actor, wish: _Wish, now: datetime) -> Order:
     return order
 
 
+def _licensee_of(by: Actor, wish: _Wish, offer: OfferRow) -> str:
+    holder = signing_of(wish.payer)
+    if holder is None or holder[0].pk != by.account.pk or holder[1].key_path is not None:
+        raise OrderRefusal(
+            "order.payer", "This wallet is not connected to the account.", actual=wish.payer[:80],
+            todo="Connect it first: POST /wallets, `cadastre wallet connect`, or Settings.",
+        )  # fmt: skip
+    if not wish.fresh_licensee and offer_value(offer).licensee is not None:
+        raise OrderRefusal(
+            "order.licensee", "This offer was made to a fresh address of yours, not to the wallet.",
+            todo="Order it with a fresh licensee; the wallet can still pay.",
+        )  # fmt: skip
+    return "" if wish.fresh_licensee else wish.payer
+
+
+def _ask_payer(order: Order, now: datetime) -> None:
+    expires = now + WALLET_SIGNS_WITHIN
+    ask_wallet(
+        account=order.account, wallet=order.payer, act=WalletRequest.Act.PURCHASE, key=f"purchase:{order.pk}",
+        subject=str(order.pk), dataset=order.dataset, kind="wallet.purchase", expires=expires, now=now,
+        # Whoever signs in the last second still has time to be mined.
+        call={
+            "order": str(order.pk),
+            "valid_before": str(int((expires + market_calls.PURCHASE_LIVES).timestamp())),
+        },
+    )  # fmt: skip
+
+
 def _pay(order: Order, now: datetime) -> None:
+    if order.payer:
+        if order.licensee:
+            _ask_payer(order, now)
+        else:
+            market_calls.want_address(market_calls.licensee_path(order.pk), now=now)
+            ring(ADVANCE)
+        return
     if order.total:
         journal.move(
             source=journal.available(order.account_id), target=journal.held(order.account_id),

@@ -15,12 +15,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
 from marketplace import market_calls
+from marketplace.actions.wallet_requests import want_change
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import BPS, check_bps
 from marketplace.core.splits import SHARES_LIMIT, Share, Splits
-from marketplace.models import Contributor, Listing, PayeeRow, User
+from marketplace.models import Contributor, Listing, PayeeRow, User, WalletRequest
 from marketplace.queries.actors import Act, Actor
-from marketplace.queries.addresses import signing_of
 from marketplace.queries.catalog import own_listing
 from marketplace.queries.deployments import deployment_of
 from marketplace.queries.drafts import DraftRefusal, contributors_of
@@ -73,37 +73,25 @@ def change_share(*, by: Actor, dataset: str, contributor: UUID, bps: int) -> Non
 
 
 @transaction.atomic
-def apply_shares(*, by: Actor, dataset: str, now: datetime) -> Intent:
-    """Write the shares as they stand into the registry, signed by the owner. Raises AccessRefusal, DraftRefusal."""
+def apply_shares(*, by: Actor, dataset: str, now: datetime) -> Intent | WalletRequest:
+    """Write the shares as they stand into the registry, signed by the owner, or once the owner's wallet has signed.
+
+    Raises AccessRefusal, DraftRefusal, WalletRefusal.
+    """
     by.require(Act.PUBLISH)
     _locked(by, dataset)
     name = AssetName.parse(dataset, AssetKind.DATASET)
     deployment = deployment_of(name)
     record = DatasetRecord.objects.get(deployment=deployment, token=name.number or 0)
-    holder = signing_of(record.owner)
-    if holder is None or holder[1].key_path is None:
-        raise DraftRefusal(
-            "splits.wallet", "The dataset belongs to your own wallet.", actual=record.owner,
-            todo="Send setSplits from the wallet.",
-        )  # fmt: skip
     splits = _document(dataset, deployment, record.owner)
     if splits is not None:
         market_calls.publish_document(document_bytes(splits.to_document()), schema="cadastre.splits/1", now=now)
         _invite(splits, deployment, now)
     digest = None if splits is None else splits.digest.hex
-    return market_calls.want(
-        kind="registry.set_splits",
-        key=f"splits:{dataset}:{digest}:{now:%Y%m%d%H%M%S}",
-        payload={
-            "dataset": record.token,
-            "splits": digest,
-            "deadline": int((now + market_calls.CALL_LIVES).timestamp()),
-            "signer": holder[1].key_path,
-        },
-        deployment=deployment,
-        party=by.account.pk,
-        now=now,
-    )
+    return want_change(
+        by=by, act=WalletRequest.Act.SPLITS, kind="registry.set_splits", record=record, call={"splits": digest},
+        key=f"splits:{dataset}:{digest}:{now:%Y%m%d%H%M%S}", now=now,
+    )  # fmt: skip
 
 
 def _document(dataset: str, deployment: Deployment, owner: str) -> Splits | None:

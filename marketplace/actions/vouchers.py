@@ -4,23 +4,27 @@
     recorded: nothing to pay · superseded: a later one says it all · failed: with its cause, can be tried again
 
 1. What the newest voucher owes beyond what earlier ones hold is held in the journal.
-2. The licensee's key signs: custodial ones in the signer, wallets through `sign_voucher`.
-3. For custodial licenses the treasury deposits what earlier vouchers did not; then the voucher is charged.
+2. The licensee's key signs: custodial ones in the signer, wallets when they are asked (`wallet_requests`).
+3. The treasury deposits what earlier vouchers did not; then the voucher is charged.
+
+For a license that the account's own wallet paid for, nothing is held: the wallet signs the deposit, too. A license that
+was bought past this register is charged from what its payer deposited by itself.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
 from marketplace import journal, market_calls
+from marketplace.actions.wallet_requests import ask_wallet, drop, send_signed
 from marketplace.core.journal import JournalRefusal
 from marketplace.core.terms import Rate
 from marketplace.core.voucher import Owed, UsageRefusal, reports_root
-from marketplace.models import LicenseRow, VoucherRow
+from marketplace.models import LicenseRow, Order, VoucherRow, WalletRequest
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.lineage import terms_by_digest
 from marketplace.queries.metering import (
@@ -39,6 +43,7 @@ log = logging.getLogger(__name__)
 State = VoucherRow.State
 OPEN = (State.UNFUNDED, State.WANTED, State.SIGNED)
 UNDER_WAY = (State.DEPOSITING, State.CHARGING)
+WALLET_SIGNS_WITHIN = timedelta(days=30)
 
 
 def make_voucher(row: LicenseRow, owed: Owed, root: str, *, now: datetime) -> VoucherRow:
@@ -89,12 +94,26 @@ def sign_voucher(*, by: Actor, license_id: str, sequence: int, signature: str, n
 def retry_voucher(*, by: Actor, license_id: str, sequence: int, now: datetime) -> VoucherRow:
     """Try a failed deposit or charge again. Raises AccessRefusal, UsageRefusal."""
     by.require(Act.USE)
-    own_license(by.account, license_id)
-    failed = VoucherRow.objects.filter(license=license_id, sequence=sequence, state=State.FAILED).exclude(signature="")
-    moved = failed.update(state=State.SIGNED, attempt=F("attempt") + 1, cause="", changed=now)
-    if moved != 1:
-        raise UsageRefusal("voucher.state", "This voucher has not failed.", limit=str(State.FAILED), actual=sequence)
-    return VoucherRow.objects.get(license=license_id, sequence=sequence)
+    row = own_license(by.account, license_id)
+    failed = VoucherRow.objects.filter(license=license_id, sequence=sequence, state=State.FAILED)
+    again = {"attempt": F("attempt") + 1, "cause": "", "changed": now}
+    with transaction.atomic():
+        moved = failed.exclude(signature="").update(state=State.SIGNED, **again)
+        if not moved and market_calls.licensee_key(row) is None:
+            moved = failed.filter(signature="").update(state=State.WANTED, **again)
+        if moved != 1:
+            raise UsageRefusal(
+                "voucher.state", "This voucher has not failed.", limit=str(State.FAILED), actual=sequence
+            )
+        voucher = VoucherRow.objects.get(license=license_id, sequence=sequence)
+        _ask_wallet(voucher, row, now)
+    return voucher
+
+
+def drop_voucher(*, license_id: str, sequence: int, cause: str, now: datetime) -> None:
+    """A wallet did not sign in time; the next report, or `retry_voucher`, asks again. Safe twice."""
+    waiting = VoucherRow.objects.filter(license=license_id, sequence=sequence, state__in=(State.WANTED, State.SIGNED))
+    waiting.update(state=State.FAILED, cause=cause[:500], changed=now)
 
 
 def advance_vouchers(*, now: datetime, limit: int = 200) -> int:
@@ -167,7 +186,7 @@ def _fund(voucher: VoucherRow, now: datetime) -> int:
     row = LicenseRow.objects.select_for_update().get(pk=voucher.license)
     siblings = VoucherRow.objects.filter(license=voucher.license)
     need = voucher.cumulative_amount - _sum(siblings, "held")
-    order = row.order
+    order = _paid_from_balance(row)
     if order is not None and need > 0:
         try:
             with transaction.atomic():
@@ -183,15 +202,62 @@ def _fund(voucher: VoucherRow, now: datetime) -> int:
     )
     # What earlier ones lacked is part of what this one holds.
     siblings.filter(sequence__lt=voucher.sequence, state=State.UNFUNDED).update(state=State.SUPERSEDED, changed=now)
-    if moved and order is not None:
+    path = market_calls.licensee_key(row)
+    if moved and row.order is not None and path is not None:
         request = market_calls.want_signature(
-            party=order.account_id,
-            key_path=market_calls.licensee_path(order.pk),
-            typed_data=voucher_typed_data(voucher),
-            now=now,
+            party=row.order.account_id, key_path=path, typed_data=voucher_typed_data(voucher), now=now
         )
         siblings.filter(pk=voucher.pk).update(signature_request=str(request.pk))
+    if moved:
+        _ask_wallet(voucher, row, now)
     return moved
+
+
+def _paid_from_balance(row: LicenseRow) -> Order | None:
+    return None if row.order is None or row.order.payer else row.order
+
+
+def _ask_wallet(voucher: VoucherRow, row: LicenseRow, now: datetime) -> None:
+    """Ask the account's own wallet for what of the voucher and its deposit nobody here can sign."""
+    if row.account is None or _paid_from_balance(row) is not None:
+        return
+    _drop_earlier(voucher, now)
+    expires = now + WALLET_SIGNS_WITHIN
+    if not voucher.signature and market_calls.licensee_key(row) is None:
+        ask_wallet(
+            account=row.account, wallet=row.licensee, act=WalletRequest.Act.VOUCHER, key=_key("voucher", voucher),
+            subject=row.pk, dataset=row.dataset, typed=voucher_typed_data(voucher),
+            call={"sequence": voucher.sequence}, expires=expires, now=now,
+        )  # fmt: skip
+    missing = voucher.cumulative_amount - _sum(VoucherRow.objects.filter(license=row.pk), "deposit")
+    if row.order is not None and missing > 0:
+        ask_wallet(
+            account=row.account, wallet=row.payer, act=WalletRequest.Act.DEPOSIT, key=_key("deposit", voucher),
+            subject=row.pk, dataset=row.dataset, kind="wallet.deposit",
+            call={
+                "voucher": str(voucher.pk),
+                "sequence": voucher.sequence,
+                "payer": row.payer,
+                "amount": str(missing),
+                "reference": "0x" + deposit_reference(voucher).hex(),
+                "valid_before": str(int((expires + market_calls.CALL_LIVES).timestamp())),
+            },
+            expires=expires, now=now,
+        )  # fmt: skip
+
+
+def _drop_earlier(voucher: VoucherRow, now: datetime) -> None:
+    # A later voucher says all that an earlier one says: a wallet is asked once, for the sum.
+    earlier = VoucherRow.objects.filter(license=voucher.license, sequence__lt=voucher.sequence, signature="")
+    earlier.filter(state=State.WANTED, signature_request="").update(state=State.SUPERSEDED, changed=now)
+    acts = (WalletRequest.Act.VOUCHER, WalletRequest.Act.DEPOSIT)
+    asked = WalletRequest.objects.filter(subject=voucher.license, act__in=acts)
+    kept = (_key("voucher", voucher), _key("deposit", voucher))
+    drop(asked.exclude(key__in=kept), cause="A later voucher took its place.", now=now)
+
+
+def _key(what: str, voucher: VoucherRow) -> str:
+    return f"{what}:{voucher.license}:{voucher.sequence}:{voucher.attempt}"
 
 
 def _take_signature(voucher: VoucherRow, now: datetime) -> int:
@@ -216,6 +282,8 @@ def _start_charging(voucher: VoucherRow, now: datetime) -> int:
         # The newest signed voucher says all that this one says; what this one holds is deposited with it.
         return this.update(state=State.SUPERSEDED, changed=now)
     missing = voucher.cumulative_amount - _sum(siblings, "deposit")
+    if row.order is not None and row.order.payer and missing > 0:
+        return _deposit_signed(voucher, row, missing, now)
     if row.order is None or missing <= 0:
         moved = this.update(state=State.CHARGING, changed=now)
         if moved:
@@ -227,10 +295,28 @@ def _start_charging(voucher: VoucherRow, now: datetime) -> int:
     return moved
 
 
+def _deposit_signed(voucher: VoucherRow, row: LicenseRow, missing: int, now: datetime) -> int:
+    """Send the deposit that the wallet has signed; ask again when the one that it signed is too small by now."""
+    request = WalletRequest.objects.filter(key=_key("deposit", voucher)).first()
+    if request is not None and request.state != WalletRequest.State.SIGNED:
+        return 0
+    this = VoucherRow.objects.filter(pk=voucher.pk, state=State.SIGNED)
+    if request is None or int(request.call["amount"]) < missing:
+        moved = this.update(attempt=F("attempt") + 1, changed=now)
+        voucher.refresh_from_db()
+        _ask_wallet(voucher, row, now)
+        return moved
+    moved = this.update(state=State.DEPOSITING, deposit=int(request.call["amount"]), changed=now)
+    if moved:
+        intent = send_signed(request, now=now)
+        VoucherRow.objects.filter(pk=voucher.pk).update(intent_key=intent.key)
+    return moved
+
+
 def _want_deposit(voucher: VoucherRow, amount: int, now: datetime) -> None:
     intent = market_calls.want(
         kind="market.deposit",
-        key=f"deposit:{voucher.license}:{voucher.sequence}:{voucher.attempt}",
+        key=_key("deposit", voucher),
         payload={
             "voucher": str(voucher.pk),
             "amount": str(amount),
@@ -246,7 +332,7 @@ def _want_deposit(voucher: VoucherRow, amount: int, now: datetime) -> None:
 def _want_charge(voucher: VoucherRow, now: datetime) -> None:
     intent = market_calls.want(
         kind="market.charge",
-        key=f"charge:{voucher.license}:{voucher.sequence}:{voucher.attempt}",
+        key=_key("charge", voucher),
         payload={"voucher": str(voucher.pk)},
         deployment=license_deployment(voucher.license),
         now=now,

@@ -21,6 +21,7 @@ from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
 from marketplace.api.schema import IDEMPOTENT, WAITS, operation
 from marketplace.api.terms import Bps, Collected, Count, Kind, Parent, RightsStatement, SplitGiven, Terms, Visibility
+from marketplace.api.wallets import Address, Signature
 from marketplace.models import Contributor
 from marketplace.models import Draft as DraftRow
 from marketplace.queries.actors import Act
@@ -41,10 +42,11 @@ _DESCRIPTION = (
 
 
 class NewDraft(Body):
-    """`dataset`: the one that gets a new version; without it a new dataset."""
+    """`dataset`: the one that gets a new version; without it a new dataset, of `owner` if it names a wallet."""
 
     dataset: Id | None = None
     visibility: Visibility = "sealed"
+    owner: Address | None = None
 
 
 class DraftChanges(Body):
@@ -162,7 +164,9 @@ class DraftsResource(Resource):
         dataset = "" if wish.dataset is None else dataset_caip(wish.dataset)
 
         def effect() -> tuple[int, Draft]:
-            draft = publishing.open_draft(by=self.actor, dataset=dataset, visibility=wish.visibility, now=self.now)
+            draft = publishing.open_draft(
+                by=self.actor, dataset=dataset, visibility=wish.visibility, owner=wish.owner or "", now=self.now
+            )
             return 201, shown_draft(draft, now=self.now)
 
         return self.once(effect, request=wish, location=lambda made: f"/api/v1/drafts/{made['id']}")
@@ -221,12 +225,20 @@ class CheckResource(Resource):
         return _followed(self, begun, draft)
 
 
+class DerivationSigned(Body):
+    """The consent of the wallet that holds the license for a parent."""
+
+    parent: Id
+    signature: Signature
+
+
 class WalletSignatures(Body):
-    """Signatures of an owner who signs with a wallet of their own, as 0x texts; `deadline` in Unix seconds."""
+    """What `wallet` of the review asked for, signed; `deadline` is the review's (Unix seconds)."""
 
     deadline: Count
-    registration: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{130}$")]
-    attestation: Annotated[str, msgspec.Meta(pattern="^0x[0-9a-fA-F]{130}$")]
+    registration: Signature | None = None
+    attestation: Signature | None = None
+    derivations: Annotated[list[DerivationSigned], msgspec.Meta(max_length=16)] = []
 
 
 class Confirmation(Body):
@@ -245,7 +257,7 @@ class ConfirmResource(Resource):
     )  # fmt: skip
     def post(self, request: Request, draft: UUID) -> HttpResponse:
         wish = self.body(Confirmation)
-        wallet = None if wish.wallet is None else msgspec.to_builtins(wish.wallet)
+        wallet = None if wish.wallet is None else _signed(wish.wallet)
         try:
             publishing.confirm_draft(by=self.actor, draft=draft, digest=wish.digest, wallet=wallet, now=self.now)
         except DraftRefusal:
@@ -301,6 +313,15 @@ def _followed(view: Resource, begun: HttpResponse, draft: UUID) -> HttpResponse:
         lambda seen: seen.state in SETTLED,
         status=200,
     )
+
+
+def _signed(given: WalletSignatures) -> dict[str, Any]:
+    return {
+        "deadline": given.deadline,
+        "registration": given.registration,
+        "attestation": given.attestation,
+        "derivations": {dataset_caip(each.parent): each.signature for each in given.derivations},
+    }
 
 
 def _is_confirmed(draft: DraftRow, digest: str) -> bool:

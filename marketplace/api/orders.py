@@ -18,9 +18,12 @@ from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
 from marketplace.api.schema import IDEMPOTENT, IDEMPOTENT_ALWAYS, WAITS, operation
+from marketplace.api.signatures import SignatureWanted, shown_request
+from marketplace.api.wallets import Address
 from marketplace.models import Order as OrderRow
+from marketplace.models import WalletRequest
 from marketplace.queries.actors import Act
-from marketplace.queries.orders import orders_of, own_order
+from marketplace.queries.orders import orders_of, own_order, visible_of
 from provenance.models import Intent
 
 SETTLED = frozenset(
@@ -33,18 +36,28 @@ Recipient = Annotated[str, msgspec.Meta(pattern="^age1[02-9ac-hj-np-z]{58}$", de
 
 
 class OrderWish(Body):
-    """Either a quote or the digest of a public offer, and whom the data is to be opened for."""
+    """Either a quote or the digest of a public offer, and whom the data is to be opened for.
+
+    `payer`: a connected wallet that pays instead of the balance. It also holds the license, unless `licensee` is
+    `fresh`: then an address of its own does, which the account's balance always uses.
+    """
 
     recipient: Recipient
     quote: UUID | None = None
     offer: Sha256Hex | None = None
+    payer: Address | None = None
+    licensee: Literal["wallet", "fresh"] | None = None
 
 
 class Order(msgspec.Struct):
-    """A purchase on its way. `license` and `tx` once mined; `cause` says why it failed or was declined."""
+    """A purchase on its way. `license` and `tx` once mined; `cause` says why it failed or was declined.
+
+    `payer` is null when the balance pays. `signing`: `signature` is what the wallet is asked for (`/signatures`), and
+    `visible` says what everybody will see of it on the chain.
+    """
 
     id: UUID
-    state: Literal["approval", "placed", "paying", "mined", "final", "failed", "declined", "refunded"]
+    state: Literal["approval", "signing", "placed", "paying", "mined", "final", "failed", "declined", "refunded"]
     dataset: str
     offer: str
     recipient: str
@@ -52,6 +65,10 @@ class Order(msgspec.Struct):
     tx: str | None
     total: Money
     fee: Money
+    payer: str | None
+    licensee: str | None
+    signature: SignatureWanted | None
+    visible: str | None
     cause: str | None
     created: datetime
     changed: datetime
@@ -78,14 +95,15 @@ class OrdersResource(Resource):
         def effect() -> tuple[int, Order]:
             row = place_order(
                 by=self.actor, key=self.inner_key(), recipient=wish.recipient, offer=wish.offer or "",
-                quote=wish.quote, now=self.now,
+                quote=wish.quote, payer=wish.payer or "", now=self.now,
+                fresh_licensee=wish.payer is not None and wish.licensee == "fresh",
             )  # fmt: skip
             return 202, shown_order(row)
 
         begun = self.once(
             effect, request=wish, location=lambda made: f"/api/v1/orders/{made['id']}", key_needed=True
         )  # fmt: skip
-        return self.settled(begun, lambda made: self._look(UUID(made["id"])), lambda seen: seen.state in SETTLED)
+        return self.settled(begun, lambda made: self._look(UUID(made["id"])), _is_settled)
 
     def _look(self, order: UUID) -> Order:
         return shown_order(own_order(self.actor.account, order))
@@ -97,7 +115,7 @@ class OrderResource(Resource):
     @operation("An order", answer=Order, parameters=(WAITS,))
     def get(self, request: Request, order: UUID) -> HttpResponse:
         account = self.actor.account
-        seen = self.waited(lambda: shown_order(own_order(account, order)), lambda each: each.state in SETTLED)
+        seen = self.waited(lambda: shown_order(own_order(account, order)), _is_settled)
         return self.answer(seen, headers=self.applied())
 
 
@@ -130,6 +148,11 @@ class DeclineResource(Resource):
         )
 
 
+def _is_settled(seen: Order) -> bool:
+    # A wallet that is asked can do something; until then there is nothing to do but wait.
+    return seen.state in SETTLED or (seen.signature is not None and seen.signature.state == "wanted")
+
+
 def shown_order(row: OrderRow, tx: str | None = None) -> Order:
     """Return an order as the API shows it; `tx` where it is known already."""
     if tx is None and row.intent_key:
@@ -144,10 +167,21 @@ def shown_order(row: OrderRow, tx: str | None = None) -> Order:
         tx=tx or None,
         total=money(row.total, row.offer.token),
         fee=money(row.fee, row.offer.token),
+        payer=row.payer or None,
+        licensee=row.licensee or None,
+        signature=_asked(row),
+        visible=visible_of(row),
         cause=row.cause or None,
         created=row.created,
         changed=row.changed,
     )
+
+
+def _asked(row: OrderRow) -> SignatureWanted | None:
+    if row.state != OrderRow.State.SIGNING:
+        return None
+    asked = WalletRequest.objects.filter(key=f"purchase:{row.pk}").first()
+    return None if asked is None else shown_request(asked)
 
 
 def _shown_all(rows: Iterable[OrderRow]) -> list[Order]:

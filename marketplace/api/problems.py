@@ -64,6 +64,8 @@ STATUS: dict[str, int] = {
     "order.quote": 409,
     "order.quote_wanted": 409,
     "submission.changed_since_review": 409,
+    "draft.wallet_signature": 409,
+    "signature.expired": 409,
     "submission.moved": 409,
     "withdrawal.sent": 409,
     "content.erased": 410,

@@ -9,7 +9,9 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from marketplace.actions.drafts import WalletConsents, wallet_consents
 from marketplace.api.money import Money, money
+from marketplace.api.names import id_of
 from marketplace.api.resource import Resource
 from marketplace.api.schema import operation
 from marketplace.queries.actors import Act
@@ -32,13 +34,38 @@ class PublicFacts(msgspec.Struct):
     splits: dict[str, Any] | None
 
 
+class DerivationWanted(msgspec.Struct):
+    """The wallet that holds the license for a parent consents to what is derived from it."""
+
+    parent: str
+    wallet: str
+    typed_data: dict[str, Any]
+
+
+class WalletWanted(msgspec.Struct):
+    """What wallets sign before the draft is confirmed, with one `deadline` (Unix seconds).
+
+    `owner`, `registration` and `attestation` are null when our key signs for the owner.
+    """
+
+    deadline: int
+    owner: str | None
+    registration: dict[str, Any] | None
+    attestation: dict[str, Any] | None
+    derivations: list[DerivationWanted]
+
+
 class Review(msgspec.Struct):
-    """`conflicts` and `missing` must be empty before `digest` can be confirmed."""
+    """`conflicts` and `missing` must be empty before `digest` can be confirmed.
+
+    `wallet` is null when no wallet has to sign.
+    """
 
     public: PublicFacts
     digest: str
     conflicts: list[str]
     missing: list[str]
+    wallet: WalletWanted | None
 
 
 class ReviewResource(Resource):
@@ -57,4 +84,17 @@ class ReviewResource(Resource):
             splits=found.splits,  # type: ignore[arg-type]  # documents are objects
         )
         conflicts = [conflict.sentence for conflict in found.conflicts]
-        return self.answer(Review(public, found.digest, conflicts, list(found.missing)))
+        asked = wallet_consents(by=self.actor, draft=draft, now=self.now)
+        wallet = None if asked is None else _wanted(asked)
+        return self.answer(Review(public, found.digest, conflicts, list(found.missing), wallet))
+
+
+def _wanted(asked: WalletConsents) -> WalletWanted:
+    derivations = asked.derivations.items()
+    return WalletWanted(
+        deadline=asked.deadline,
+        owner=asked.owner,
+        registration=None if asked.registration is None else asked.registration.to_json(),
+        attestation=None if asked.attestation is None else asked.attestation.to_json(),
+        derivations=[DerivationWanted(id_of(parent), wallet, data.to_json()) for parent, (wallet, data) in derivations],
+    )

@@ -29,10 +29,12 @@ from marketplace.api import (
     review,
     schema,
     settlements,
+    signatures,
     trails,
     uploads,
     usage,
     versions,
+    wallets,
     withdrawals,
 )
 
@@ -77,6 +79,10 @@ urlpatterns = [
     path("schema", schema.schema_document, name="api-schema"),
     path("me", me.MeResource.as_view()),
     path("faucet", faucet.FaucetResource.as_view()),
+    path("wallets", wallets.WalletsResource.as_view()),
+    path("wallets/link", wallets.LinkResource.as_view()),
+    path("signatures", signatures.SignaturesResource.as_view()),
+    path("signatures/<uuid:signature>", signatures.SignatureResource.as_view()),
     path("keys", keys.KeysResource.as_view()),
     path("keys/<uuid:key>", keys.KeyResource.as_view()),
     path("drafts", drafts.DraftsResource.as_view()),

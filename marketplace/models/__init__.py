@@ -18,6 +18,7 @@ from marketplace.models.journal import Alarm, JournalAccount, Transfer
 from marketplace.models.limits import IdempotencyRecord, PeriodRun, RateWindow
 from marketplace.models.settlements import PaidTotal, PayeeRow, PayoutRow, Reconciliation, SettlementRow
 from marketplace.models.trade import Disclosure, LicenseRow, Order, UsageReport, VoucherRow
+from marketplace.models.wallets import WalletRequest
 
 __all__ = [
     "Account",
@@ -53,5 +54,6 @@ __all__ = [
     "UsageReport",
     "User",
     "VoucherRow",
+    "WalletRequest",
     "Withdrawal",
 ]

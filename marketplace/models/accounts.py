@@ -156,6 +156,8 @@ class AccountAddress(models.Model):
         """What the address is for."""
 
         OWNER = "owner"
+        # A wallet that signs where it is named, and owns nothing by default.
+        SIGNER = "signer"
         PAYEE = "payee"
         WITHDRAWAL = "withdrawal"
 

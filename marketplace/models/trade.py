@@ -17,9 +17,13 @@ class Order(models.Model):
     """A purchase on its way to a license."""
 
     class State(models.TextChoices):
-        """Mined may fall back to paying in a reorg; final, failed, declined and refunded do not move any more."""
+        """Mined may fall back to paying in a reorg; final, failed, declined and refunded do not move any more.
+
+        Signing waits for the signature of the wallet that pays. What it signed elsewhere, and a chain accepted, counts.
+        """
 
         APPROVAL = "approval"
+        SIGNING = "signing"
         PLACED = "placed"
         PAYING = "paying"
         MINED = "mined"
@@ -38,6 +42,8 @@ class Order(models.Model):
     recipient = models.CharField(max_length=100)
     # Lower case with 0x: `licensee/{order}`, or the buyer's own wallet; empty until the signer has derived it.
     licensee = models.CharField(max_length=42, blank=True)
+    # Lower case with 0x: the account's own wallet that pays; empty when the treasury pays from the account's balance.
+    payer = models.CharField(max_length=42, blank=True)
     idempotency_key = models.CharField(max_length=255)
     # Base units: what the buyer pays, and the part of it that is the fee.
     total = models.BigIntegerField()

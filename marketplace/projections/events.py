@@ -60,19 +60,33 @@ def events_of(deployment: Deployment, subject: str) -> list[ChainEvent]:
 
 def deposited_voucher(event: ChainEvent) -> VoucherRow | None:
     """Return the voucher for which a transaction of ours made a `Deposited`. A transaction that reverts makes none."""
-    intent = Intent.objects.filter(kind="market.deposit", transactions__hash=event.tx).first()
+    intent = Intent.objects.filter(kind__in=("market.deposit", "wallet.deposit"), transactions__hash=event.tx).first()
     return None if intent is None else VoucherRow.objects.filter(pk=intent.payload["voucher"]).first()
 
 
-def custodial_order(event: ChainEvent) -> Order | None:
-    """Return the order that a `LicensePurchased` carries out, if the treasury paid for it.
+def purchased_order(event: ChainEvent) -> Order | None:
+    """Return the order that a `LicensePurchased` carries out: the treasury paid for it, or the wallet that it names.
 
-    The reference is public: whoever copies it into a purchase of their own pays for it themselves, and is not us.
+    The reference is public: whoever copies it into a purchase of their own pays for it themselves, and is not us. A
+    wallet of ours may use it for something else than what was ordered, too.
     """
-    reference = int(str(event.args["order"]), 16)
-    if not 0 < reference < _UUID_LIMIT or event.args["payer"] != known_address(TREASURY):
+    reference, args = int(str(event.args["order"]), 16), event.args
+    if not 0 < reference < _UUID_LIMIT:
         return None
-    return Order.objects.select_related("offer").filter(pk=UUID(int=reference)).first()
+    found = Order.objects.select_related("offer").filter(pk=UUID(int=reference)).first()
+    if found is None:
+        return None
+    if not found.payer:
+        return found if args["payer"] == known_address(TREASURY) else None
+    document = str(args["document"]).removeprefix("0x")
+    said = (args["payer"], args["licensee"], document)
+    return found if said == (found.payer, found.licensee, found.offer_id) else None
+
+
+def custodial_order(event: ChainEvent) -> Order | None:
+    """Return the order that a `LicensePurchased` carries out, if the account's balance paid for it."""
+    order = purchased_order(event)
+    return None if order is None or order.payer else order
 
 
 def fold_license(deployment: Deployment, number: int) -> LicenseRow | None:
@@ -86,15 +100,18 @@ def fold_license(deployment: Deployment, number: int) -> LicenseRow | None:
         return None
     row, _ = LicenseRow.objects.update_or_create(pk=license_id, defaults=_purchased(purchase, number, events))
     if row.order_id is not None:
-        waiting = (Order.State.PLACED, Order.State.PAYING)
+        waiting = (Order.State.SIGNING, Order.State.PLACED, Order.State.PAYING)
         Order.objects.filter(pk=row.order_id, state__in=waiting).update(state=Order.State.MINED)
+        # A wallet may present its authorization by itself after we gave up: paid means entitled.
+        given_up = Order.objects.filter(pk=row.order_id, state=Order.State.FAILED).exclude(payer="")
+        given_up.update(state=Order.State.MINED, cause="")
         Order.objects.filter(pk=row.order_id).update(license=license_id, licensee=row.licensee)
     return row
 
 
 def _purchased(event: ChainEvent, number: int, events: list[ChainEvent]) -> dict[str, object]:
     deployment, args = event.deployment, event.args
-    order = custodial_order(event)
+    order = purchased_order(event)
     holder = signing_of(args["licensee"]) if order is None else None
     account: Account | None = order.account if order is not None else holder[0] if holder is not None else None
     uses, commercial = known_uses(event.number("uses"))

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from marketplace import journal, market_calls
 from marketplace.actions.licenses import want_grants
-from marketplace.actions.offers import end_offer
+from marketplace.actions.offers import end_offer, renew_offers
 from marketplace.actions.vouchers import deposit_mined
 from marketplace.core.caip import AccountName, AssetKind, AssetName
 from marketplace.core.document import write_time
@@ -123,7 +123,7 @@ def _refunded(event: ChainEvent) -> None:
         return
     amount = event.number("amount")
     order = Order.objects.filter(pk=row.order_id).first() if row.order_id else None
-    target = journal.OUTSIDE if order is None else journal.available(order.account_id)
+    target = journal.OUTSIDE if order is None or order.payer else journal.available(order.account_id)
     _book(event, journal.UNSETTLED, target, row.token, amount)
     if order is not None:
         now = market_calls.event_time(event)
@@ -161,18 +161,19 @@ def _deposited(event: ChainEvent) -> None:
     source = journal.OUTSIDE
     if voucher is not None:
         order = LicenseRow.objects.select_related("order").get(pk=voucher.license).order
-        source = journal.OUTSIDE if order is None else journal.held(order.account_id)
+        source = journal.OUTSIDE if order is None or order.payer else journal.held(order.account_id)
     _book(event, source, journal.DEPOSITS, _token(event), event.number("amount"))
 
 
 def _deposited_for(event: ChainEvent) -> VoucherRow | None:
-    if event.args["from"] != market_calls.known_address(market_calls.TREASURY):
-        return None
     voucher = deposited_voucher(event)
     if voucher is not None:
         return voucher
-    # Somebody sent an authorization of ours before us. The event does not say which one; its amount does.
-    waiting = VoucherRow.objects.filter(state=VoucherRow.State.DEPOSITING, deposit=event.number("amount"))
+    # Somebody sent an authorization before us. The event does not say which one; who paid, and its amount, do.
+    paid = LicenseRow.objects.filter(payer=event.args["from"], order__isnull=False).values("pk")
+    waiting = VoucherRow.objects.filter(
+        state=VoucherRow.State.DEPOSITING, deposit=event.number("amount"), license__in=paid
+    )
     return waiting.order_by("created").first()
 
 
@@ -203,7 +204,10 @@ def _transferred(event: ChainEvent) -> None:
     dataset = event.deployment.dataset_caip(int(event.subject.partition("/")[2]))
     listing = Listing.objects.filter(pk=dataset).first()
     holder = signing_of(event.args["to"])
-    if listing is None or (holder is not None and holder[0].pk == listing.account_id):
+    if listing is None:
+        return
+    if holder is not None and holder[0].pk == listing.account_id:
+        renew_offers(listing=listing, owner=event.args["to"], now=market_calls.event_time(event))
         return
     # Offers of the former owner are worthless on chain: the market asks for the present owner's signature.
     now = market_calls.event_time(event)
@@ -222,7 +226,7 @@ def _transferred(event: ChainEvent) -> None:
 def _packaged(event: ChainEvent) -> None:
     dataset = event.deployment.dataset_caip(event.number("dataset"))
     now = market_calls.event_time(event)
-    for row in LicenseRow.objects.select_related("order").filter(dataset=dataset, final=True, order__isnull=False):
+    for row in LicenseRow.objects.select_related("order").filter(dataset=dataset, final=True, account__isnull=False):
         want_grants(row, now=now)
 
 

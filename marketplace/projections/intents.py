@@ -20,9 +20,9 @@ _SENT = (IntentState.SIGNED, IntentState.BROADCAST)
 def follow_intent(intent: Intent) -> None:
     """Move the row that wanted this transaction."""
     match intent.kind:
-        case "market.purchase":
+        case "market.purchase" | "wallet.purchase":
             _purchase(intent)
-        case "market.deposit" | "market.charge":
+        case "market.deposit" | "wallet.deposit" | "market.charge":
             _voucher(intent)
         case "token.mint" | "token.collect":
             _top_up(intent)
@@ -51,7 +51,7 @@ def _voucher(intent: Intent) -> None:
     voucher = VoucherRow.objects.filter(pk=intent.payload["voucher"]).first()
     if voucher is None:
         return
-    is_deposit = intent.kind == "market.deposit"
+    is_deposit = intent.kind != "market.charge"
     if _never_happens(intent) or (intent.state in OVER and not is_deposit):
         fail_voucher(voucher, deposited=not is_deposit, cause=cause_of(intent), now=_now(intent))
 

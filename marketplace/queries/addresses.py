@@ -22,11 +22,20 @@ class Signing:
     key_path: str | None
 
 
-def owner_signing(account: Account) -> Signing:
+def owner_signing(account: Account, wanted: str = "") -> Signing:
     """Return the address under which the account registers datasets. Raises AddressRefusal while it is being made.
 
-    A wallet that the account connected as its owner address comes before the custodial one.
+    A wallet that the account connected as its owner address comes before the custodial one; `wanted` (lower case) names
+    another one of its addresses, also a wallet that only signs where it is named.
     """
+    if wanted:
+        holder = signing_of(wanted)
+        if holder is None or holder[0].pk != account.pk:
+            raise AddressRefusal(
+                "account.address_unknown", "This address does not belong to the account.", actual=wanted[:80],
+                todo="Connect the wallet first.",
+            )  # fmt: skip
+        return holder[1]
     rows = AccountAddress.objects.filter(account=account, purpose=AccountAddress.Purpose.OWNER, state="ready")
     row = rows.filter(key_path=WALLET).order_by("-created").first() or rows.order_by("created").first()
     if row is None or row.address is None:
@@ -59,6 +68,14 @@ def owner_addresses(account: Account) -> list[AccountAddress]:
     """Return the addresses under which the account owns datasets, custodial and own, oldest first."""
     rows = AccountAddress.objects.filter(account=account, purpose=AccountAddress.Purpose.OWNER)
     return list(rows.exclude(state=AccountAddress.State.RETIRED).order_by("created"))
+
+
+def wallets_of(account: Account) -> list[AccountAddress]:
+    """Return the wallets that the account connected, each once, oldest first; one that owns stands as an owner."""
+    rows = AccountAddress.objects.filter(account=account, key_path=WALLET, state=AccountAddress.State.READY)
+    purposes = (AccountAddress.Purpose.SIGNER, AccountAddress.Purpose.OWNER)
+    found = {row.address: row for purpose in purposes for row in rows.filter(purpose=purpose)}
+    return sorted(found.values(), key=lambda row: (row.created, row.pk))
 
 
 def withdrawal_addresses(account: Account) -> list[AccountAddress]:

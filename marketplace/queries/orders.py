@@ -37,6 +37,15 @@ def orders_of(account: Account) -> QuerySet[Order]:
     return Order.objects.select_related("offer").filter(account=account).order_by("-created", "pk")
 
 
+def visible_of(order: Order) -> str | None:
+    """Return what everybody will see on chain of an order that a wallet pays, or None when the balance pays."""
+    if not order.payer:
+        return None
+    if order.licensee == order.payer:
+        return f"Everybody can see on the chain that {order.payer} bought and holds this license."
+    return f"Everybody can see on the chain that {order.payer} paid for this license; a fresh address holds it."
+
+
 def orders_to_approve(account: Account) -> QuerySet[Order]:
     """Return the orders of members that wait for somebody's approval, oldest first."""
     return Order.objects.filter(account=account, state=Order.State.APPROVAL).order_by("created")

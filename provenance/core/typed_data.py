@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self, cast
 
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature, ValidationError
@@ -126,6 +127,18 @@ class TypedData:
             "message": {name: _shown(self.message[name]) for _, name in self.struct.members},
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote. Raises TypedDataRefusal for anything else."""
+        try:
+            said, fields = value["domain"], value["types"][value["primaryType"]]
+            members = ",".join(f"{field['type']} {field['name']}" for field in fields)
+            domain = Domain(said["name"], int(said["chainId"]), said["verifyingContract"], said["version"])
+            read = {field["name"]: _read(field["type"], value["message"][field["name"]]) for field in fields}
+            return cls(domain, StructType(f"{value['primaryType']}({members})"), read)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TypedDataRefusal("typed_data.form", "This is not typed data of ours.") from error
+
     def signer(self, signature: bytes) -> str:
         """Return the lower-case address of the key that made `signature` (65 bytes r ‖ s ‖ v, low s).
 
@@ -152,6 +165,14 @@ class TypedData:
             raise TypedDataRefusal(
                 "signature.signer", f"The {self.struct.name} was signed by another key.", limit=expected, actual=actual
             )
+
+
+def _read(kind: str, value: Any) -> Value:
+    if kind.endswith("[]"):
+        return tuple(int(member) for member in value)
+    if kind.startswith("uint"):
+        return int(value)
+    return bytes.fromhex(value.removeprefix("0x")) if kind == "bytes32" else cast("Value", value)
 
 
 def _encoded(kind: str, value: Value, name: str) -> bytes:

@@ -3,7 +3,6 @@ from eth_keys import keys
 
 from provenance import registering, registry_calls, submissions
 from provenance.content_queries import progress
-from provenance.core.entry import EntryRefusal
 from provenance.core.refusal import Refusal
 from provenance.core.registration import registry_domain
 from provenance.models import (
@@ -30,8 +29,8 @@ def ada(world, monkeypatch):
     return world
 
 
-def signed(data):
-    raw = bytearray(KEY.sign_msg_hash(data.digest).to_bytes())
+def signed(data, key=KEY):
+    raw = bytearray(key.sign_msg_hash(data.digest).to_bytes())
     raw[64] += 27
     return "0x" + raw.hex()
 
@@ -55,7 +54,8 @@ def test_a_custodial_owner_is_asked_to_attest_and_the_statement_waits_for_the_si
 def test_an_owner_with_a_wallet_brings_both_signatures(ada):
     submission = ada.submit({"a.txt": prose(1)})
     deadline = int(ada.clock.now.timestamp()) + 3600
-    wallet = {"deadline": deadline, "registration": "0x" + "00" * 65, "attestation": None}
+    asked = submissions.owner_consents(by=ADA, submission=submission.id, deadline=deadline)
+    wallet = {"deadline": deadline, "registration": signed(asked.registration)}
     wallet["attestation"] = signed(registering.attestation(submission))
     ada.confirm(submission, wallet=wallet)
     assert not SignatureRequest.objects.exists()
@@ -68,12 +68,19 @@ def test_an_owner_with_a_wallet_brings_both_signatures(ada):
 
 def test_an_attestation_by_another_key_is_refused_and_nothing_is_confirmed(ada):
     submission = ada.submit({"a.txt": prose(1)})
-    data = registering.attestation(submission)
-    other = bytearray(keys.PrivateKey(b"\x08" * 32).sign_msg_hash(data.digest).to_bytes())
-    other[64] += 27
-    wallet = {"deadline": 1, "registration": "0x" + "00" * 65, "attestation": "0x" + other.hex()}
-    with pytest.raises(EntryRefusal):
-        ada.confirm(submission, wallet=wallet)
+    deadline = int(ada.clock.now.timestamp()) + 3600
+    asked = submissions.owner_consents(by=ADA, submission=submission.id, deadline=deadline)
+    other = keys.PrivateKey(b"\x08" * 32)
+    good = {"deadline": deadline, "registration": signed(asked.registration), "attestation": signed(asked.attestation)}
+    for changed in (
+        {"attestation": signed(asked.attestation, other)},
+        {"registration": signed(asked.registration, other)},
+        {"deadline": deadline + 1},
+        {"deadline": int(ada.clock.now.timestamp())},
+        {"deadline": deadline + 86_400},
+    ):
+        with pytest.raises(Refusal):
+            ada.confirm(submission, wallet={**good, **changed})
     submission.refresh_from_db()
     assert submission.state == SubmissionState.AWAITING_CONFIRM
     assert not Intent.objects.exists()

@@ -14,10 +14,11 @@ from marketplace.actions.custody import derive_addresses
 from marketplace.actions.listings import list_published
 from marketplace.actions.money import advance_withdrawals, draw_faucet
 from marketplace.actions.offers import advance_offers
-from marketplace.actions.orders import place_order
+from marketplace.actions.orders import advance_orders, place_order
 from marketplace.actions.outcomes import resolve_outcomes
 from marketplace.actions.quotes import advance_quotes
 from marketplace.actions.vouchers import advance_vouchers
+from marketplace.actions.wallet_signatures import advance_requests
 from marketplace.core.terms import Terms, Use
 from marketplace.models import Draft, Listing, Order
 from marketplace.queries.actors import Actor
@@ -84,6 +85,7 @@ class Register:
         # The copies of documents are the content half's business: here they are pinned as soon as they are wanted.
         PinRow.objects.exclude(state=PinState.PINNED).update(state=PinState.PINNED)
         moved = advance_quotes(now=now) + advance_offers(now=now) + advance_vouchers(now=now)
+        moved += advance_orders(now=now) + advance_requests(now=now)
         moved += advance_contributors(now=now) + advance_withdrawals(now=now) + resolve_outcomes(now=now)
         return moved + self.settle()
 
