@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
 
 from marketplace.core.caip import slug_of
 from marketplace.core.money import Amount, Token, percent
@@ -32,6 +34,30 @@ NOTE_CLASSES = {"success": "ok", "warning": "warn", "error": "bad"}
 def note_class(level: str) -> str:
     """Return the class of a notice for a message level."""
     return NOTE_CLASSES.get(level, "")
+
+
+WALLET_ACTS = {
+    "offer": _("Offer it"),
+    "cancel-offer": _("Make an ended offer worthless for good"),
+    "splits": _("Put the shares of the income into force"),
+    "derive-terms": _("Change what data built from it owes"),
+    "hand-over": _("Hand it over"),
+    "purchase": _("Pay for the license"),
+    "voucher": _("Say what the reported use costs"),
+    "deposit": _("Pay for the reported use"),
+}
+
+
+@register.filter
+def wallet_act(act: str) -> str:
+    """Return what a wallet's signature is for, in words."""
+    return str(WALLET_ACTS[act])
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return a value as JSON, for an attribute that a script reads."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @register.simple_tag

@@ -18,14 +18,16 @@ from marketplace import journal
 from marketplace.actions.licenses import covered_packages, retry_delivery
 from marketplace.actions.orders import decline_order, place_order
 from marketplace.core.sentences import sentences
-from marketplace.models import LicenseRow, OfferRow, Order
+from marketplace.models import LicenseRow, OfferRow, Order, WalletRequest
 from marketplace.queries.actors import Act, Actor
-from marketplace.queries.catalog import fee_part, listing_of, offer_terms, own_quote
+from marketplace.queries.addresses import wallets_of
+from marketplace.queries.catalog import fee_part, listing_of, offer_terms, offer_value, own_quote
 from marketplace.queries.deployments import token_by_caip
-from marketplace.queries.orders import certificate_of, delivery_of, own_order, public_offer, recipients_of
+from marketplace.queries.orders import certificate_of, delivery_of, own_order, public_offer, recipients_of, visible_of
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.ids import slug_of_caip
 from marketplace.web.negotiation import wants_part
+from marketplace.web.wallets import asked_of_wallets
 
 MOVING = frozenset({Order.State.APPROVAL, Order.State.PLACED, Order.State.PAYING, Order.State.MINED})
 
@@ -66,6 +68,9 @@ def _sell(request: HttpRequest, actor: Actor, offer: OfferRow, quote: UUID | Non
             key = request.POST.get("order_key", "")[:255]
             recipient = request.POST.get("recipient", "").strip()
             chosen: dict[str, Any] = {"offer": offer.digest} if quote is None else {"quote": quote}
+            payer = request.POST.get("payer", "")[:42]
+            if payer:
+                chosen |= {"payer": payer, "fresh_licensee": "fresh_licensee" in request.POST}
             placed.append(place_order(by=actor, key=key, recipient=recipient, now=timezone.now(), **chosen))
 
         if attempt(request, place):
@@ -89,6 +94,8 @@ def _sell(request: HttpRequest, actor: Actor, offer: OfferRow, quote: UUID | Non
             "missing": max(0, offer.price - has),
             "over_limit": actor.spend_limit is not None and offer.price > actor.spend_limit,
             "known": known,
+            "wallets": wallets_of(actor.account),
+            "private": quote is not None and offer_value(offer).licensee is not None,
             "recipient": request.POST.get("recipient") or (known[0] if known else ""),
             "order_key": request.POST.get("order_key") or uuid4(),
             "faucet": not settings.LIVE,
@@ -109,6 +116,8 @@ def order(request: HttpRequest, actor: Actor, order: UUID) -> HttpResponse:
         "dataset_id": slug_of_caip(found.dataset),
         "certificate": certificate_of(row) if row else None,
         "progress": progress_of(found, row),
+        "visible": visible_of(found),
+        "asked": asked_of_wallets(actor.account, subject=str(found.pk)),
         "mine": found.placed_by_id == actor.membership.pk,
     }
     return render(request, "web/parts/order.html" if wants_part(request) else "web/order.html", context)
@@ -142,6 +151,11 @@ def progress_of(order: Order, row: LicenseRow | None) -> Progress:
             return Progress(_("Not bought. Nothing was paid.") + _cause(order), "bad", (), moving=False)
         case Order.State.REFUNDED:
             return Progress(_("Refunded. The license has ended."), "warn", (), moving=False)
+        case Order.State.SIGNING:
+            # A page that loads itself anew would take the form away under the wallet's window.
+            asked = WalletRequest.objects.filter(subject=str(order.pk), state=WalletRequest.State.WANTED).exists()
+            said = _("Your wallet has to sign the payment.") if asked else _("The payment is being prepared.")
+            return Progress(said, "warn" if asked else "", _steps(0), moving=not asked)
         case Order.State.PLACED | Order.State.PAYING:
             return Progress(_("Your payment is under way."), "", _steps(1), moving=True)
         case Order.State.MINED | Order.State.FINAL if row is None:

@@ -15,11 +15,12 @@ from django.views.decorators.http import require_POST
 from marketplace.actions import custody
 from marketplace.actions.letters import tell_owners
 from marketplace.queries.actors import Act, Actor
-from marketplace.queries.addresses import owner_addresses
+from marketplace.queries.addresses import owner_addresses, wallets_of
 from marketplace.queries.catalog import listings_of
 from marketplace.queries.members import key_exports_of
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.ids import dataset_caip, slug_of_caip
+from marketplace.web.wallets import asked_of_wallets
 from provenance.core.refusal import Refusal
 
 
@@ -33,7 +34,8 @@ def own_key(request: HttpRequest, actor: Actor) -> HttpResponse:
         "web/own_key.html",
         {
             "custodial": next((row for row in addresses if row.key_path != "wallet"), None),
-            "wallets": [row for row in addresses if row.key_path == "wallet"],
+            "wallets": wallets_of(actor.account),
+            "asked": asked_of_wallets(actor.account),
             "exports": key_exports_of(actor.account)[:10],
             "listings": [(slug_of_caip(each.dataset), each) for each in listings_of(actor.account)],
             "handovers": actor.account.handovers.order_by("-created")[:20],
@@ -128,5 +130,7 @@ def hand_over(request: HttpRequest, actor: Actor) -> HttpResponse:
     caip = dataset_caip(request.POST.get("dataset", ""))
     address = request.POST.get("address", "")[:42]
     if attempt(request, lambda: custody.hand_over_dataset(by=actor, dataset=caip, address=address, now=timezone.now())):
-        messages.success(request, "On its way. From its arrival on, only your wallet signs for this dataset.")
+        messages.success(
+            request, _("On its way. From its arrival on, only the new owner's key signs for this dataset.")
+        )
     return redirect("own-key")

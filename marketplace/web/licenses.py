@@ -43,6 +43,7 @@ from marketplace.web.context import actor_of
 from marketplace.web.ids import license_caip, slug_of_caip
 from marketplace.web.marks import marks_of
 from marketplace.web.qr import qr_svg
+from marketplace.web.wallets import asked_of_wallets
 from provenance.core.canonical import parse_canonical
 
 UNIT_WORDS = {
@@ -171,6 +172,7 @@ def _shown(actor: Actor, row: LicenseRow, terms: Terms) -> dict[str, Any]:
         "refund_wanted": row.order.refund_wanted if row.order else None,
         "readers": disclosures_of(row.pk, now=now),
         "reader_form": ReaderForm(),
+        "asked": asked_of_wallets(actor.account, subject=row.pk),
         "may_buy": actor.may(Act.BUY),
         "may_use": actor.may(Act.USE),
     }

@@ -33,6 +33,7 @@ from marketplace.web.acting import attempt, for_account
 from marketplace.web.fields import AmountField
 from marketplace.web.ids import dataset_caip, license_caip, slug_of_caip
 from marketplace.web.publishing_forms import UNITS, ContributorForm
+from marketplace.web.wallets import asked_of_wallets
 from provenance.content_queries import dataset_record, delivery_stopped
 from provenance.core.refusal import Refusal
 from provenance.models import DatasetRecord
@@ -325,6 +326,7 @@ def _context(listing: Listing, record: DatasetRecord) -> dict[str, Any]:
         "reasons": REASONS,
         "stop_reasons": STOP_REASONS,
         "stopped": delivery_stopped(listing.dataset, listing.version),
+        "asked": asked_of_wallets(listing.account, dataset=listing.dataset),
     }
 
 

@@ -23,6 +23,7 @@ from marketplace.web import (
     publishing,
     rsl,
     verifying,
+    wallets,
 )
 
 PUBLIC = [
@@ -135,6 +136,7 @@ SETTINGS = [
     path("settings/key/wallet", custody.wallet_link, name="wallet-link"),
     path("settings/key/wallet/connect", custody.connect_wallet, name="wallet-connect"),
     path("settings/key/hand-over", custody.hand_over, name="hand-over"),
+    path("settings/key/sign/<uuid:asked>", wallets.sign, name="wallet-sign"),
 ]
 
 OPERATING = [

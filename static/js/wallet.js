@@ -1,27 +1,58 @@
-/* Shows that a browser wallet belongs to the account: the wallet signs typed data, nothing is sent to a chain. */
+/* Asks the browser's wallet to sign typed data (EIP-712) and sends the signatures with the form. Nothing is sent to a
+   chain from here. Words come from the page, which is translated. */
 
-async function connect(form, said) {
-  const [address] = await window.ethereum.request({ method: "eth_requestAccounts" });
-  const answer = await fetch(`${form.dataset.wallet}?address=${address}`, { headers: { Accept: "application/json" } });
-  const asked = await answer.json();
-  if (asked.error) throw new Error(asked.error);
-  said.textContent = "Confirm in your wallet.";
-  form.elements.signature.value = await window.ethereum.request({
-    method: "eth_signTypedData_v4", params: [address, JSON.stringify(asked.typed_data)],
-  });
-  form.elements.address.value = address.toLowerCase();
-  form.elements.deadline.value = asked.deadline;
-  form.submit();
+/* EIP-6963: wallets announce themselves; an older one sits at window.ethereum. */
+const announced = [];
+addEventListener("eip6963:announceProvider", (event) => announced.push(event.detail.provider));
+dispatchEvent(new Event("eip6963:requestProvider"));
+
+const walletHere = () => announced[0] || window.ethereum;
+
+async function accountOf(wallet, form, wanted) {
+  const accounts = (await wallet.request({ method: "eth_requestAccounts" })).map((each) => each.toLowerCase());
+  if (!wanted) return accounts[0];
+  if (!accounts.includes(wanted)) throw new Error(`${form.dataset.otherAccount} ${wanted}`);
+  return wanted;
 }
 
-document.querySelectorAll("[data-wallet]").forEach((form) => {
+/* Wallets refuse typed data of a chain that they do not show. */
+async function showChain(wallet, number) {
+  const wanted = `0x${Number(number).toString(16)}`;
+  if ((await wallet.request({ method: "eth_chainId" })) === wanted) return;
+  await wallet.request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] });
+}
+
+async function sign(wallet, address, typed) {
+  await showChain(wallet, typed.domain.chainId);
+  return wallet.request({ method: "eth_signTypedData_v4", params: [address, JSON.stringify(typed)] });
+}
+
+/* The page does not know yet which wallet it will be: what that one signs is asked for first. */
+async function connect(wallet, form) {
+  const address = await accountOf(wallet, form);
+  const answer = await fetch(`${form.dataset.walletLink}?address=${address}`, { headers: { Accept: "application/json" } });
+  const asked = await answer.json();
+  if (asked.error) throw new Error(asked.error);
+  form.elements.address.value = address;
+  form.elements.deadline.value = asked.deadline;
+  form.elements.signature.value = await sign(wallet, address, asked.typed_data);
+}
+
+async function fill(wallet, form) {
+  if (form.dataset.walletLink) await connect(wallet, form);
+  for (const input of form.querySelectorAll("[data-typed]")) {
+    const address = await accountOf(wallet, form, input.dataset.signer);
+    input.value = await sign(wallet, address, JSON.parse(input.dataset.typed));
+  }
+}
+
+/* On the document, because parts of a page are loaded again. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-wallet]")) return;
+  event.preventDefault();
   const said = form.querySelector("[role=status]");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!window.ethereum) {
-      said.textContent = "This browser has no wallet. Install one, or go on letting us sign for you.";
-      return;
-    }
-    connect(form, said).catch((error) => { said.textContent = error.message; });
-  });
+  const wallet = walletHere();
+  said.textContent = wallet ? form.dataset.confirm : form.dataset.noWallet;
+  if (wallet) fill(wallet, form).then(() => form.submit(), (error) => { said.textContent = error.message; });
 });
