@@ -51,6 +51,7 @@ def operations() -> list[tuple[str, str, Act | None, bool]]:
                 "epoch",
                 "index",
                 "sha256",
+                "signature",
             ):
                 path = path.replace(f"<{kind}:{name}>", value)
         found += [(method, path, act, method in view.persons) for method, act in view.acts.items()]
