@@ -8,5 +8,6 @@
 """
 
 from cadastre.client import Client
+from cadastre.wallet import Wallet
 
-__all__ = ["Client"]
+__all__ = ["Client", "Wallet"]

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from cadastre.commands import Run, account, local, market, publish, verifying
+from cadastre.commands import Run, account, local, market, publish, verifying, wallet
 from cadastre.console import Console
 from cadastre.profile import Profile
 from cadastre.session import Session
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    for module in (account, market, publish, verifying, local):
+    for module in (account, wallet, market, publish, verifying, local):
         module.add_commands(add)
     return parser
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from cadastre.folder import LocalFile
+from cadastre.wallet import Wallet
 from provenance.adapters.http_api import ApiConnection, ApiRefusal, Reply
 from provenance.core.cid import Cid
 from provenance.core.digest import Sha256
@@ -121,19 +122,27 @@ class Client:
         offer: str | None = None,
         recipient: str,
         key: str | None = None,
+        wallet: Wallet | None = None,
+        fresh_licensee: bool = False,
         say: Callable[[str], None] = lambda _state: None,
         seconds: float = 600,
     ) -> Document:
         """Order a license and wait until it is final. `recipient` is the age recipient that the data is opened for.
 
-        With the same `key` a second call, also from another machine, returns the same order: nothing is paid twice.
+        `wallet`: a connected wallet that pays a public offer, and holds the license unless `fresh_licensee`; it signs
+        when the order asks for it, and only for what this order costs. With the same `key` a second call, also from
+        another machine, returns the same order: nothing is paid twice.
         Raises ClientRefusal when the order fails or is not final within `seconds`.
         """
         wanted = {"quote": quote} if quote else {"offer": offer}
+        if wallet is not None:
+            wanted |= {"payer": wallet.address, "licensee": "fresh" if fresh_licensee else "wallet"}
         order = self.post("/orders", {**wanted, "recipient": recipient}, key=key or str(uuid.uuid4()), wait=True)
         deadline = time.monotonic() + seconds
         while order["state"] not in ORDER_SETTLED:
             say(order["state"])
+            if wallet is not None and order["signature"] is not None and order["signature"]["state"] == "wanted":
+                self._pay(order, wallet, offer=offer, fresh_licensee=fresh_licensee)
             if time.monotonic() > deadline:
                 raise ClientRefusal(
                     "order.slow", f"Order {order['id']} is still {order['state']}. It goes on without you.",
@@ -186,9 +195,10 @@ class Client:
         default = hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
         return dict(self.post("/usage", report, key=key or default))
 
-    def open_draft(self, *, dataset: str | None = None) -> Document:
-        """Start to publish a dataset, or a new version of one."""
-        return dict(self.post("/drafts", {"dataset": dataset} if dataset else {}, key=str(uuid.uuid4())))
+    def open_draft(self, *, dataset: str | None = None, owner: str | None = None) -> Document:
+        """Start to publish a dataset, which a connected wallet may own, or a new version of one."""
+        wanted = {"dataset": dataset} if dataset else {"owner": owner} if owner else {}
+        return dict(self.post("/drafts", wanted, key=str(uuid.uuid4())))
 
     def change_draft(self, draft: str, changes: Mapping[str, Any]) -> Document:
         """Describe a draft: any of the fields that docs/api.md names."""
@@ -236,9 +246,44 @@ class Client:
         """Return exactly what becomes public and permanent, and its digest."""
         return dict(self.get(f"/drafts/{draft}/review"))
 
-    def confirm(self, draft: str, digest: str) -> Document:
-        """Publish what the review showed."""
-        return dict(self.post(f"/drafts/{draft}/confirm", {"digest": digest}, key=f"confirm-{draft}-{digest}"))
+    def confirm(self, draft: str, digest: str, *, wallet: Document | None = None) -> Document:
+        """Publish what the review showed; `wallet` holds what its wallets signed (`Wallet.sign_registration`)."""
+        body = {"digest": digest, **({"wallet": wallet} if wallet else {})}
+        return dict(self.post(f"/drafts/{draft}/confirm", body, key=f"confirm-{draft}-{digest}"))
+
+    def wallets(self) -> list[Document]:
+        """Return the wallets that the account connected."""
+        return list(self.get("/wallets")["results"])
+
+    def connect(self, wallet: Wallet) -> Document:
+        """Connect a wallet, which then signs where it is named; twice is once."""
+        link = self.get("/wallets/link", address=wallet.address)
+        signature = wallet.sign("link", link["typed_data"])
+        given = {"address": wallet.address, "deadline": link["deadline"], "signature": signature}
+        return dict(self.post("/wallets", given))
+
+    def asked(self, wallet: str, *, dataset: str | None = None, state: str = "wanted") -> Iterator[Document]:
+        """Yield what a wallet is asked to sign, newest first; of one dataset where it is named."""
+        return self.every("/signatures", state=state, wallet=wallet, dataset=dataset)
+
+    def sign(self, asked: Document, wallet: Wallet) -> Document:
+        """Let a wallet answer one question of `asked`. Raises WalletRefusal when it asks for something else."""
+        return self.give_signature(asked["id"], wallet.sign(asked["act"], asked["typed_data"]))
+
+    def give_signature(self, asked: str, signature: str) -> Document:
+        """Give a wallet's signature for a question, by its id; twice is once."""
+        return dict(self.post(f"/signatures/{asked}", {"signature": signature}))
+
+    def _pay(self, order: Document, wallet: Wallet, *, offer: str | None, fresh_licensee: bool) -> None:
+        found = next((each for each in self.offers(order["dataset"]) if each["digest"] == order["offer"]), None)
+        holds = order["licensee"] == wallet.address
+        if found is None or order["offer"] != (offer or order["offer"]) or holds == fresh_licensee:
+            raise ClientRefusal(
+                "order.offer", "The order is not for this public offer, or another licensee. The wallet did not sign.",
+                actual=order["id"], todo="Look at the order; what is not signed is not paid.",
+            )  # fmt: skip
+        signature = wallet.sign_payment(order, found, price=int(order["total"]["amount"]))
+        self.give_signature(order["signature"]["id"], signature)
 
     def _announce(self, draft: str, file: LocalFile) -> str:
         told = {"path": file.path, "sha256": file.sha256()}

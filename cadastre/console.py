@@ -48,6 +48,13 @@ class Console:
             self.clear()
             print(sentence, file=self.err)
 
+    def agreed(self, value: Any, question: str) -> bool:
+        """Show a value and ask; anything but yes is no."""
+        self.clear()
+        print(json.dumps(value, indent=2, ensure_ascii=False), file=self.err)
+        print(f"{question} [y/N] ", end="", file=self.err, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def progress(self, words: str) -> None:
         """Show how far it is: on a terminal a line that replaces itself, elsewhere a line now and then."""
         now, is_watched = monotonic(), self.err.isatty()

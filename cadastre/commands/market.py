@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cadastre.commands import AddCommand
+from cadastre.commands.wallet import add_wallet_option, sign_waiting, wallet_of
 from cadastre.console import size_in_words
 from cadastre.download import Progress, download
 from cadastre.license_bundle import LicenseBundle, read_identity
@@ -43,6 +44,8 @@ def add_commands(add: AddCommand) -> None:
         "--key", help="idempotency key: the same key never buys twice (default: made from offer and --out)"
     )
     buy.add_argument("--recipient", help="age recipient to open the data for (default: yours)")
+    add_wallet_option(buy, "pay from your own wallet, which then holds the license; visible on the chain")
+    buy.add_argument("--fresh-licensee", action="store_true", help="let a fresh address hold what the wallet pays")
     buy.add_argument("--out", type=Path, default=Path("bundle.json"), help="where to write the license bundle")
 
     order = add("order", show_order, "look at an order")
@@ -65,6 +68,7 @@ def add_commands(add: AddCommand) -> None:
     usage.add_argument("--run", dest="training_run", required=True, metavar="RUN", help="id of the training run")
     usage.add_argument("--secret-names", action="store_true", help="send only salted commitments to model and run")
     usage.add_argument("--corrects", metavar="DIGEST", help="an earlier report that this one replaces")
+    add_wallet_option(usage, "your own wallet, if it holds or paid the license: it signs what the report costs")
     usage.add_argument("--key", help="idempotency key (default: made from the report)")
 
 
@@ -98,11 +102,15 @@ def buy_license(session: Session, options: argparse.Namespace) -> int:
         raise MarketRefusal("buy.price", "The price is higher than you allowed.", limit=options.max_price, actual=price)
     session.console.say(f"{dataset['title']}: {quote['total']['text']}. {' '.join(quote['sentences'][:2])}")
     # Made from what is bought, so that the same command after a lost reply finds the same order.
-    key = options.key or hashlib.sha256(f"{quote['offer']}:{options.out.resolve()}".encode()).hexdigest()
+    wallet = wallet_of(session, options)
+    how = "" if wallet is None else f":{wallet.address}:{options.fresh_licensee}"
+    key = options.key or hashlib.sha256(f"{quote['offer']}:{options.out.resolve()}{how}".encode()).hexdigest()
     order = session.client.buy(
         offer=quote["offer"],
         recipient=options.recipient or profile.recipient,
         key=key,
+        wallet=wallet,
+        fresh_licensee=options.fresh_licensee,
         say=lambda state: session.console.progress(f"Order {state} …"),
     )
     if order["state"] == "approval":
@@ -114,6 +122,7 @@ def buy_license(session: Session, options: argparse.Namespace) -> int:
     session.console.result(
         {**order, "bundle": str(options.out)},
         f"Paid. Your license is valid: {order['license']}",
+        *([order["visible"]] if wallet is not None else []),
         f"License bundle: {options.out} (with the data it needs neither this site nor an account)",
         f"Next: cadastre get {options.out}",
     )
@@ -163,7 +172,11 @@ def report_usage(session: Session, options: argparse.Namespace) -> int:
         "run": _subject(session, options.training_run, secret=options.secret_names),
         "corrects": options.corrects,
     }
+    wallet = wallet_of(session, options)
     found = session.client.report_usage(report, key=options.key)
+    if wallet is not None:
+        dataset = session.client.get(f"/licenses/{options.license}")["dataset"]
+        found["signed"] = sign_waiting(session, wallet, dataset=dataset, license_id=options.license)
     session.console.result(
         found,
         f"Reported: {found['quantity']} × {found['unit'] or 'no rate'}; this report costs {found['amount']['text']}.",

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from cadastre.commands import AddCommand
 from cadastre.commands.market import KINDS
+from cadastre.commands.wallet import add_wallet_option, sign_waiting, wallet_of
 from cadastre.console import size_in_words
 from cadastre.folder import LocalFile, files_of
 from cadastre.session import Session
+from cadastre.wallet import Wallet
 from marketplace.core.presets import PRESETS
 from provenance.core.refusal import Refusal
 from provenance.core.rights import Basis
@@ -51,6 +52,7 @@ def add_commands(add: AddCommand) -> None:
     publish.add_argument("--share", action="append", metavar="ACCOUNT=PERCENT", help="who shares the income")
     publish.add_argument("--version-of", metavar="DATASET", help="publish a new version of a dataset")
     publish.add_argument("--draft", help="go on with a draft")
+    add_wallet_option(publish, "your own wallet, which will own the dataset and signs for it")
     publish.add_argument("--yes", action="store_true", help="confirm the review without asking")
 
 
@@ -59,7 +61,9 @@ def publish_folder(session: Session, options: argparse.Namespace) -> int:
     files = files_of(options.path)
     description = describe(options)
     client = session.client
-    draft = client.draft(options.draft) if options.draft else client.open_draft(dataset=options.version_of)
+    wallet = wallet_of(session, options)
+    owner = None if wallet is None else wallet.address
+    draft = client.draft(options.draft) if options.draft else client.open_draft(dataset=options.version_of, owner=owner)
     name = draft["id"]
     size = size_in_words(sum(file.size for file in files))
     session.console.say(f"Draft {name}: {len(files):,} files, {size}. To go on after a stop: --draft {name}")
@@ -72,9 +76,12 @@ def publish_folder(session: Session, options: argparse.Namespace) -> int:
         client.check_draft(name)
     draft = wait_for(session, name, CHECKED)
     if draft["state"] == "ready":
-        draft = confirm(session, name, ask=not options.yes)
+        draft = confirm(session, name, ask=not options.yes, wallet=wallet)
     if draft["state"] != "published":
         raise stopped(session, draft)
+    if wallet is not None:
+        # The offer is asked for when the dataset is registered for good.
+        sign_waiting(session, wallet, dataset=draft["dataset"])
     session.console.result(draft, f"Published: {session.site}/d/{draft['dataset']}", f"Manifest {draft['manifest']}")
     return 0
 
@@ -100,7 +107,7 @@ def describe(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def confirm(session: Session, draft: str, *, ask: bool) -> dict[str, Any]:
+def confirm(session: Session, draft: str, *, ask: bool, wallet: Wallet | None = None) -> dict[str, Any]:
     """Show what becomes public, ask, publish, and wait until it is listed."""
     review = session.client.review(draft)
     for name, words in (("missing", "The draft is not complete"), ("conflicts", "The terms conflict with others")):
@@ -109,9 +116,17 @@ def confirm(session: Session, draft: str, *, ask: bool) -> dict[str, Any]:
                 f"publish.{name}", f"{words}: {' · '.join(review[name])}", limit=0, actual=len(review[name]),
                 todo=f"Change it and run again with --draft {draft}",
             )  # fmt: skip
-    if ask and not _agreed(review):
+    if ask and not session.console.agreed(review["public"], "All of this becomes public and permanent. Publish?"):
         raise PublishRefusal("publish.not_confirmed", "Nothing was published.", todo=f"Go on with --draft {draft}")
-    session.client.confirm(draft, review["digest"])
+    signed = None
+    if review.get("wallet") is not None:
+        if wallet is None:
+            raise PublishRefusal(
+                "publish.wallet", "Your own wallet has to sign what is registered.", actual=review["wallet"]["owner"],
+                todo=f"Run again with --draft {draft} --wallet KEYFILE",
+            )  # fmt: skip
+        signed = wallet.sign_registration(review)
+    session.client.confirm(draft, review["digest"], wallet=signed)
     return wait_for(session, draft, ENDED)
 
 
@@ -143,12 +158,6 @@ def stopped(session: Session, draft: dict[str, Any]) -> PublishRefusal:
         actual=reason.get("actual"),
         todo=f"{todo} Then run again with --draft {draft['id']}",
     )
-
-
-def _agreed(review: dict[str, Any]) -> bool:
-    print(json.dumps(review["public"], indent=2, ensure_ascii=False), file=sys.stderr)
-    print("All of this becomes public and permanent. Publish? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _uploading(file: LocalFile, sent: int) -> str:
