@@ -27,6 +27,7 @@ def market(site, cleo, goods):
         "balance": {"available": MONEY, "held": MONEY},
     })  # fmt: skip
     site.on("GET", "/api/v1/deployment", goods.pins())
+    site.on("GET", "/api/v1/wallets", {"results": [{"address": "0x" + "c1" * 20, "owns": False}]})
     site.on("GET", "/api/v1/datasets", {"results": [ROW], "next": None})
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}", ROW)
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}/trail", Answer(goods.bundle().to_bytes()))
@@ -66,6 +67,7 @@ def words_of(command, tmp_path):
     return {
         "login": ["--key-file", tmp_path / "key"],
         "me": [],
+        "wallet": ["list"],
         "search": ["tide"],
         "buy": [DATASET_ID, "--out", tmp_path / "bundle.json"],
         "order": ["o-1"],
