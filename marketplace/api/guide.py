@@ -13,6 +13,7 @@ _DATASET = "31337-5fbdb2315678afecb367f032d93f642f64180aa3-12"
 _LICENSE = "31337-cf7ed3acca5a467e9e704c703e8d87f634fb0fc9-5"
 _RECIPIENT = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 _OFFER = "0f4c7d3a9b2e1856c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7"
+_SIGNATURE = "0x" + "5a" * 64 + "1b"
 
 INTRODUCTION = """The open register and market for training data: who made it, from what, who may use it, who was paid.
 
@@ -27,6 +28,8 @@ then `POST /quotes`, `POST /orders`, `GET /licenses/{license_id}/bundle`, `POST 
 **Money** is a decimal string of base units with its token: `"240000000"` of a token with six decimals is 240.00."""
 
 PARAMETERS: Mapping[str, str] = {
+    "act": "Only signatures for this.",
+    "address": "The wallet that will sign.",
     "cid": "CID of a block, as packages name it (CIDv1, base32).",
     "cursor": "Where the page before ended; take `next` of an answer as it is.",
     "dataset": f"Id of a dataset: chain, contract, number, such as `{_DATASET}`.",
@@ -48,11 +51,14 @@ PARAMETERS: Mapping[str, str] = {
     "q": "Words that title, creator, names or description contain, all of them.",
     "recipient": "Another age recipient than the order's, for which a grant was made.",
     "sha256": "Digest of a document, as chain, log or another document names it.",
+    "signature": "Id of a question to a wallet, as `GET /signatures` names it.",
+    "state": "Only questions in this state; `wanted` is what waits.",
     "subject": "Only entries about this: a dataset, license or account by its CAIP name, or `sha256:` and a manifest.",
     "token": "CAIP-19 id of a token; else the first that the market takes.",
     "type": "Only entries of this type, such as `license.purchased`.",
     "use": "Only what may be used so.",
     "version": "Number of a version; the first is 1.",
+    "wallet": "Only questions to this wallet.",
     "visibility": "`open`: readable by anybody; `sealed`: locked until licensed.",
     "Tus-Resumable": "Version of tus that the client speaks.",
     "Upload-Checksum": "`sha256 ` and the base64 digest of this piece; one that does not fit is refused and forgotten.",
@@ -79,7 +85,8 @@ OPERATIONS: Mapping[str, str] = {
     "get_datasets_dataset_blocks_cid": "Hash what you receive: the CID is the name of the bytes.",
     "get_licenses_license_id_blocks_cid": "Ciphertext, for licensees. Hash what you receive.",
     "get_deployment": "What a verifier pins. Keep a copy from an earlier day, or from somebody else.",
-    "post_drafts": "An empty object begins a dataset; `dataset` begins its next version.",
+    "post_drafts": "An empty object begins a dataset, which `owner`, a connected wallet, may own; `dataset` begins its "
+    "next version.",
     "change_drafts_draft": "Any of the fields; `revision` is the one that was read, so that two writers cannot undo "
     "each other. What is missing or in conflict is listed by the review.",
     "delete_drafts_draft": "Before it is registered; what is on chain stays.",
@@ -89,7 +96,8 @@ OPERATIONS: Mapping[str, str] = {
     "Answers to matches run it again.",
     "get_drafts_draft_review": "Read it before you confirm it: it cannot be taken back.",
     "post_drafts_draft_confirm": "`digest` is the review's: nothing is published that was not shown. The rest happens "
-    "without you: the custodial key signs, the register pays the gas.",
+    "without you: the custodial key signs, the register pays the gas. Where the review names wallets, send what they "
+    "signed.",
     "post_matches_match_answer": "`built-from`: it becomes a parent, with a license if it is not open. `same-source`: "
     "both come from the same public source, named in `evidence`. `author`: yours, with evidence for a person to judge. "
     "`remove`: its files leave the draft.",
@@ -98,7 +106,8 @@ OPERATIONS: Mapping[str, str] = {
     "post_quotes": "Of the current offer, unless `offer` names another. Stands for some minutes and is ordered once. "
     "`units` says what metered use of so many units would cost.",
     "post_orders": "By quote or by offer. The license is active once the payment is final; a failed order costs "
-    "nothing, and its cause says why. Over a member's limit it waits for approval.",
+    "nothing, and its cause says why. Over a member's limit it waits for approval. With `payer` a connected wallet "
+    "pays: the order waits as `signing` for its signature, and everybody can see on the chain what it paid.",
     "post_orders_order_approve": "Needs a person of the account, not the one who ordered.",
     "post_orders_order_decline": "The money that was held is free again.",
     "get_licenses_license_id_bundle": "Certificate, terms, proofs and the key grant: with the stored bytes it needs "
@@ -111,6 +120,12 @@ OPERATIONS: Mapping[str, str] = {
     "get_earnings": "What is available, pending and paid, and when the next payout comes.",
     "get_settlements_epoch": "Recompute it from chain and documents: `cadastre audit-settlement`.",
     "get_entries": "The log itself is static files below `/log/`, with C2SP checkpoints and tiles.",
+    "get_wallets_link": "Sign `typed_data` with the wallet, then send the signature to `POST /wallets`.",
+    "post_wallets": "It signs where it is named from then on: as payer of an order, as owner of a draft. Twice is "
+    "once. A wallet belongs to one account.",
+    "get_signatures": "What no key of the register can sign. Sign `typed_data` as it is (`eth_signTypedData_v4`).",
+    "post_signatures_signature": "What waited for it goes on, at the register's expense. Another key's signature, or "
+    "one over other data, is refused and changes nothing; the same one twice is one.",
     "post_keys": "Shown once, stored as a digest; a key never does more than you may yourself.",
     "delete_keys_key": "At once.",
     "post_faucet": "On development chains only: play money without any value.",
@@ -145,6 +160,12 @@ EXAMPLES: Mapping[str, Any] = {
     "NewRecipient": {"recipient": _RECIPIENT},
     "LookUpQuestion": {"sha256": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c"},
     "MatchAnswer": {"answer": "same-source", "evidence": "Both are from the public archive of the observatory."},
+    "SignatureGiven": {"signature": _SIGNATURE},
+    "WalletGiven": {
+        "address": "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc",
+        "deadline": 1_796_000_000,
+        "signature": _SIGNATURE,
+    },
     "OrderWish": {"offer": _OFFER, "recipient": _RECIPIENT},
     "Declining": {"cause": "We have a license for it already."},
     "QuoteWish": {"dataset": _DATASET, "units": 25},
