@@ -73,6 +73,7 @@ def test_failed_sign_ins_are_counted_by_the_real_address(settings: Settings) -> 
 
 def test_behind_a_proxy_one_visitors_wrong_passwords_and_look_ups_are_not_anothers(settings: Settings) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     settings.AXES_FAILURE_LIMIT = 3
     ben = person("Ben")
     wrong = {"login": ben.membership.user.email, "password": "not his"}
