@@ -206,6 +206,10 @@ class Client:
         body = {**changes, "revision": current["revision"]}
         return dict(self.connection.request("PATCH", f"/api/v1/drafts/{draft}", document=body).json())
 
+    def discard_draft(self, draft: str) -> None:
+        """Give a draft up; what it holds is freed."""
+        self.connection.request("DELETE", f"/api/v1/drafts/{draft}")
+
     def upload(
         self, draft: str, files: Sequence[LocalFile], *, progress: Callable[[LocalFile, int], None] = lambda *_: None
     ) -> None:

@@ -180,9 +180,13 @@ def _stop(submission: Submission, refusal: Refusal, now: datetime) -> None:
 
 
 def _bad_files(count: int, path: str, problem: dict[str, object]) -> SubmissionRefusal:
+    words = f"{shown(path)} is not accepted" if count == 1 else f"{count} files are not accepted, {shown(path)} first"
+    remove = "Remove it and check again." if count == 1 else "Remove them and check again; each file's line says why."
+    limit, actual, todo = (problem.get(name) for name in ("limit", "actual", "todo"))
     return SubmissionRefusal(
-        "submission.bad_files", f"{count} files are not accepted, {shown(path)} first: {problem.get('title', '')}",
-        limit=0, actual=count, todo="Remove them and check again; each file's line says why.",
+        "submission.bad_files", f"{words}: {problem.get('title', '')}",
+        limit=limit if isinstance(limit, int | str) else None, actual=actual if isinstance(actual, int | str) else None,
+        todo=f"{todo} Or: {remove}" if todo else remove,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cadastre.folder import LocalFile, files_of
 from cadastre.session import Session
 from cadastre.wallet import Wallet
 from marketplace.core.presets import PRESETS
+from provenance.adapters.http_api import ApiRefusal
 from provenance.core.refusal import Refusal
 from provenance.core.rights import Basis
 
@@ -48,7 +50,9 @@ def add_commands(add: AddCommand) -> None:
     publish.add_argument("--price", help="in the site's currency, such as 240.00; 0 gives licenses away")
     publish.add_argument("--rights", choices=[basis.value for basis in Basis], help="rights basis of all files")
     publish.add_argument("--rights-detail", metavar="TEXT", help="what the basis needs: license id, licensor, model …")
-    publish.add_argument("--parent", action="append", metavar="DATASET[=LICENSE]", help="what it is built from")
+    publish.add_argument(
+        "--parent", action="append", metavar="DATASET[=LICENSE]", help="what it is built from: id or ACCOUNT/NAME"
+    )
     publish.add_argument("--share", action="append", metavar="ACCOUNT=PERCENT", help="who shares the income")
     publish.add_argument("--version-of", metavar="DATASET", help="publish a new version of a dataset")
     publish.add_argument("--draft", help="go on with a draft")
@@ -68,7 +72,7 @@ def publish_folder(session: Session, options: argparse.Namespace) -> int:
     size = size_in_words(sum(file.size for file in files))
     session.console.say(f"Draft {name}: {len(files):,} files, {size}. To go on after a stop: --draft {name}")
     if description:
-        client.change_draft(name, description)
+        describe_draft(session, name, description, is_new=options.draft is None)
     if draft["state"] == "open":
         client.upload(name, files, progress=lambda file, sent: session.console.progress(_uploading(file, sent)))
         session.console.say("Uploaded. Hashing, scanning and comparing with everything registered …")
@@ -84,6 +88,20 @@ def publish_folder(session: Session, options: argparse.Namespace) -> int:
         sign_waiting(session, wallet, dataset=draft["dataset"])
     session.console.result(draft, f"Published: {session.site}/d/{draft['dataset']}", f"Manifest {draft['manifest']}")
     return 0
+
+
+def describe_draft(session: Session, draft: str, description: dict[str, Any], *, is_new: bool) -> None:
+    """Describe a draft. What is refused before anything was uploaded leaves no draft behind."""
+    for parent in description.get("parents", ()):
+        if "/" in parent["dataset"]:
+            parent["dataset"] = session.client.dataset(parent["dataset"])["id"]
+    try:
+        session.client.change_draft(draft, description)
+    except ApiRefusal:
+        if is_new:
+            with suppress(ApiRefusal):  # what was refused first is what has to be told
+                session.client.discard_draft(draft)
+        raise
 
 
 def describe(options: argparse.Namespace) -> dict[str, Any]:

@@ -202,3 +202,22 @@ def test_the_sites_reason_reaches_the_publisher_whole(run, site, cleo, folder):
     assert said.err.splitlines()[-1] == (
         "cadastre: The shares exceed the income. (limit 100 %, actual 120 %) Lower them."
     )
+
+
+def test_a_description_that_is_refused_leaves_no_draft_behind(run, site, cleo, folder):
+    Publication(site, "open")
+    site.on("PATCH", DRAFT, problem(422, "amount.decimals", "tUSD has 6 decimals; the amount has more."))
+    site.on("DELETE", DRAFT, Answer(b"", 204))
+    said = run("publish", folder, "--price", "1.2345678", "--yes")
+    assert said.code == 1
+    assert "6 decimals" in said.err
+    assert len(site.requests("DELETE", DRAFT)) == 1
+    assert run("publish", folder, "--price", "1.2345678", "--draft", "d1", "--yes").code == 1
+    assert len(site.requests("DELETE", DRAFT)) == 1, "somebody else's work is in that draft"
+
+
+def test_a_parent_may_be_named_as_people_name_it(run, site, cleo, folder):
+    publication = Publication(site, "open", "ready")
+    site.on("GET", "/api/v1/datasets", {"results": [{"id": DATASET, "title": "Tide pools"}], "next": None})
+    assert run("publish", folder, "--parent", "ada/tide-pools=31337-x-5", "--yes").code == 0
+    assert publication.changes["parents"] == [{"dataset": DATASET, "license": "31337-x-5"}]

@@ -42,7 +42,10 @@ def refused_file(world, path, data, **more):
     assert submission.state == SubmissionState.STOPPED
     assert submission.refusal["code"] == "submission.bad_files"
     assert nothing_registered()
-    return submission, submission.files.get(path=path)
+    file = submission.files.get(path=path)
+    said = {name: submission.refusal.get(name) for name in ("limit", "actual")}
+    assert said == {name: file.refusal.get(name) for name in said}, "the figures are those of the file"
+    return submission, file
 
 
 def test_an_empty_folder_is_refused(world):
