@@ -10,7 +10,8 @@ from provenance.core.caip import Asset, AssetKind, CaipRefusal, asset_from_slug
 
 _PATTERN = r"[1-9][0-9]{0,17}-[0-9a-f]{40}-[1-9][0-9]{0,17}"
 
-Id = Annotated[str, msgspec.Meta(pattern=f"^{_PATTERN}$", description="`{chain}-{contract}-{number}`")]
+ID_PATTERN = f"^{_PATTERN}$"
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="`{chain}-{contract}-{number}`")]
 """A dataset's or license's id as it stands in bodies."""
 
 Sha256Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, lower-case hex")]

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from django.http import HttpRequest, QueryDict
 
+from marketplace.api.names import ID_PATTERN
 from marketplace.api.problems import RequestRefusal
 from provenance.core.canonical import Json, parse_strict
 
@@ -38,7 +39,7 @@ def read_body(request: HttpRequest, kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise RequestRefusal(
-            "request.body", f"The body does not fit: {error}.", todo="See this address in /api/v1/schema."
+            "request.body", f"The body does not fit: {_in_words(error)}.", todo="See this address in /api/v1/schema."
         ) from error
 
 
@@ -50,8 +51,27 @@ def read_query(query: QueryDict, kind: type[T]) -> T:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise RequestRefusal(
-            "request.query", f"The query does not fit: {error}.", todo="See this address in /api/v1/schema."
+            "request.query", f"The query does not fit: {_in_words(error)}.", todo="See this address in /api/v1/schema."
         ) from error
+
+
+_FORMS = {
+    ID_PATTERN: "an id such as 31337-5fbdb2315678afecb367f032d93f642f64180aa3-12",
+    "^[0-9a-f]{64}$": "a SHA-256 in 64 lower-case hex digits",
+    "^(0|[1-9][0-9]{0,19})$": "a whole number of base units, such as 240000000",
+    "^age1[02-9ac-hj-np-z]{58}$": "an age public key (age1…)",
+    "^0x[0-9a-fA-F]{40}$": "an address of 0x and 40 hex digits",
+    "^0x[0-9a-fA-F]{130}$": "a signature of 0x and 130 hex digits",
+    "^[^@\\s]+@[^@\\s]+$": "an e-mail address",
+}
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """Return what msgspec says, with the forms of ids and digests in words instead of as patterns."""
+    text = str(error)
+    for pattern, words in _FORMS.items():
+        text = text.replace(f"Expected `str` matching regex {pattern!r}", f"Expected {words}")
+    return text
 
 
 def _refuse_nul(value: object) -> None:

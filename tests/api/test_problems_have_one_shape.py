@@ -2,12 +2,16 @@
 
 import json
 import logging
+import re
 
 import pytest
 from django.db import OperationalError
 
 from marketplace.api import problems
+from marketplace.api.names import ID_PATTERN
 from marketplace.api.problems import status_of
+from marketplace.api.reading import _FORMS
+from marketplace.api.schema import schema_bytes
 from marketplace.limits import LimitRefusal
 from marketplace.queries.actors import AccessRefusal
 from provenance.core.refusal import Refusal
@@ -146,3 +150,25 @@ def ada_alone(db) -> Api:
 
     actor = sign_up(email="ada@example.org", password="Ada-keeps-a-secret", display_name="Ada", now=timezone.now())
     return Api(create_api_key(by=actor, name="test", scopes=["read"], days=1, now=timezone.now())[1])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"sha256": "xyz"}, "a SHA-256 in 64 lower-case hex digits - at `$.sha256`"),
+        ({"sha256": 7}, "Expected `str`, got `int` - at `$.sha256`"),
+    ],
+)
+def test_forms_are_said_in_words_and_not_as_patterns(visitor, body, words):
+    answer = visitor.post("/look-up", body).json()
+    assert words in answer["title"]
+    assert "regex" not in answer["title"]
+
+
+def test_every_form_that_bodies_use_has_words():
+    patterns = set(re.findall(r'"pattern":"((?:[^"\\]|\\.)*)"', schema_bytes().decode()))
+    forms = {json.loads(f'"{pattern}"') for pattern in patterns}
+    shown_only = {"^-?(0|[1-9][0-9]*)$", "^[ -~]+$"}
+    assert ID_PATTERN in forms
+    assert _FORMS.keys() <= forms | shown_only
