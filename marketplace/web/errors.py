@@ -8,12 +8,14 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
 
 from marketplace.limits import LimitRefusal
 from marketplace.templatetags.cadastre import money
+from marketplace.web.negotiation import wants_json
 from provenance.core.refusal import Refusal
 from provenance.ports import ChainDown
 from provenance.transitions import StateMoved
@@ -51,16 +53,16 @@ class RefusalMiddleware:
         match error:
             case StateMoved():
                 moved = Refusal("moved", "Somebody changed it at the same moment.", todo="Look at it again.")
-                return render(request, "web/refused.html", {"refusal": moved}, status=409)
+                return _answer(request, "web/refused.html", moved, 409)
             case ChainDown():
                 down = Refusal("chain.down", "The chain does not answer right now.", todo="Try again; nothing is lost.")
-                return render(request, "web/refused.html", {"refusal": down}, status=503)
+                return _answer(request, "web/refused.html", down, 503)
             case Refusal() if is_absent(error):
                 return not_found(request, error)
             case Refusal() if error.code.startswith("access."):
-                return render(request, "403.html", {"refusal": error}, status=403)
+                return _answer(request, "403.html", error, 403)
             case Refusal():
-                return render(request, "web/refused.html", {"refusal": error}, status=_status(error))
+                return _answer(request, "web/refused.html", error, _status(error))
             case _:
                 return None
 
@@ -77,7 +79,8 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an address that leads nowhere, or to somebody else's."""
-    return render(request, "404.html", status=404)
+    nothing = Refusal("request.not_found", "There is nothing at this address.", todo="See /api/v1/schema.")
+    return _answer(request, "404.html", exception if isinstance(exception, Refusal) else nothing, 404)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
@@ -108,6 +111,16 @@ def robots(request: HttpRequest) -> HttpResponse:
     lines += [f"Disallow: {path}" for path in ("/account/", "/settings", "/checkout/", "/orders/", "/disclosed/")]
     lines += ["", f"License: {settings.CADASTRE_PUBLIC_URL}/license.xml", ""]
     return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")
+
+
+def _answer(request: HttpRequest, template: str, refusal: Refusal, status: int) -> HttpResponse:
+    """Return a refusal as a page, or as problem details (RFC 9457) to a program at an address that answers both."""
+    if wants_json(request):
+        problem = {**refusal.as_problem(), "type": f"/problems/{refusal.code}", "status": status}
+        response: HttpResponse = JsonResponse(problem, status=status, content_type="application/problem+json")
+        patch_vary_headers(response, ["Accept"])
+        return response
+    return render(request, template, {"refusal": refusal}, status=status)
 
 
 def _status(refusal: Refusal) -> int:

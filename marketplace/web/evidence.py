@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from marketplace.models import LicenseRow, Listing, SettlementRow
 from marketplace.queries.catalog import search_listings
 from marketplace.queries.orders import certificate_of
+from marketplace.queries.registered import titles_of
 from marketplace.web.ids import license_caip, slug_of_caip
 from marketplace.web.marks import with_manifests
 from marketplace.web.negotiation import wants_json
@@ -21,6 +22,7 @@ from marketplace.web.timeline import happenings, statement_of
 from provenance.content_queries import datasets_with_cid, datasets_with_sha256
 from provenance.core.canonical import parse_canonical
 from provenance.core.cid import Cid, CidRefusal
+from provenance.core.refusal import Refusal
 from provenance.models import AnchorRecord, ChainEvent, Document, LogEntry, LogState
 
 ROWS = 50
@@ -163,6 +165,8 @@ def log_file(request: HttpRequest, path: str) -> HttpResponse:
 def _known(request: HttpRequest, what: str, datasets: list[str], document: Document | None) -> HttpResponse:
     if document is not None and wants_json(request):
         return HttpResponse(bytes(document.content), content_type="application/json")
+    if wants_json(request):
+        return _known_datasets(what, datasets)
     content: dict[str, Any] | None = None
     if document is not None:
         parsed = parse_canonical(bytes(document.content))
@@ -181,6 +185,14 @@ def _known(request: HttpRequest, what: str, datasets: list[str], document: Docum
         },
         status=200 if rows or document else 404,
     )
+
+
+def _known_datasets(what: str, datasets: list[str]) -> HttpResponse:
+    if not datasets:
+        raise Refusal("content.not_found", f"Nothing is known here under {what}.", todo="Look the file itself up.")
+    titles = titles_of(datasets)
+    rows = [{"id": slug_of_caip(caip), "caip": caip, "title": titles.get(caip)} for caip in datasets]
+    return JsonResponse({"datasets": rows})
 
 
 def _subject_link(subject: str) -> dict[str, str]:

@@ -91,6 +91,30 @@ def test_permanent_addresses_answer_json_to_those_who_ask_for_it(story: Story, v
     assert visitor.get(address, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"/d/31337-{'00' * 20}-1", f"/d/31337-{'00' * 20}-1/v/2", f"/l/31337-{'00' * 20}-1", "/e/99999",
+        f"/sha256/{'00' * 32}", "/cid/bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku", "/nobody/nothing",
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_said_in_the_form_that_was_asked_for(story: Story, visitor: Client, address: str):
+    told = visitor.get(address, headers={"Accept": "application/json"})
+    assert (told.status_code, told["Content-Type"]) == (404, "application/problem+json")
+    problem = told.json()
+    assert (problem["status"], problem["type"]) == (404, f"/problems/{problem['code']}")
+    assert problem["title"]
+    assert "Accept" in told["Vary"]
+    page = visitor.get(address, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_a_cid_and_a_digest_lead_programs_to_the_datasets_that_hold_the_bytes(story: Story, visitor: Client):
+    shown = visitor.get(f"/api/v1/datasets/{story.paths['photographs']}").json()
+    found = visitor.get(f"/cid/{shown['package']['root']}", headers={"Accept": "application/json"}).json()
+    assert [(row["id"], row["title"]) for row in found["datasets"]] == [(shown["id"], shown["title"])]
+
+
 def test_a_public_document_is_its_exact_bytes(story: Story, visitor: Client):
     from provenance.core.digest import Sha256
 

@@ -37,7 +37,7 @@ def _letter(story: Story) -> str:
         "Try:",
         f"  {story.site}/                       what is listed",
         *([f"  {story.site}/d/{derived['id']}/provenance   a trail, without an account"] if derived else []),
-        f"  {story.site}/publish                publish something (drop the folder var/story/copy: it is stopped)",
+        f"  {story.site}/publish                publish something (drop {story.folder / 'copy'}: it is stopped)",
         f"  {story.site}/settings/keys          make an API key, then: bin/cadastre login --site {story.site}",
         "  bin/cadastre --help                   the command line",
         "",
