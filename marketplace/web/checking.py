@@ -72,7 +72,10 @@ def check_dataset(
 
 
 def _steps(log: LogState, subjects: list[str], manifest: str, root: str, anchor: AnchorRecord | None) -> Iterable[Step]:
-    yield _run(_("The log is signed, and every fact above is in it"), partial(_check_inclusion, log, subjects))
+    yield _run(
+        _("The log is signed, and the latest facts about this dataset are in it"),
+        partial(_check_inclusion, log, subjects),
+    )
     same = _("It is the same log as the one anchored on chain")
     if anchor:
         same = _("It is the same log as the one anchored on chain at block %(block)s") % {

@@ -50,7 +50,7 @@ def test_the_terms_stand_beside_the_price_in_one_breath(story: Story, visitor: C
 
 def test_what_was_checked_is_said_line_by_line_with_what_only_the_reader_can_check(story: Story, visitor: Client):
     found = checks(visitor, story)
-    assert found["The log is signed, and every fact above is in it"] == "✓ pass"
+    assert found["The log is signed, and the latest facts about this dataset are in it"] == "✓ pass"
     assert found["It is the same log as the one anchored on chain at block 40"] == "✓ pass"
     assert found["The description shown here is the one that the chain names"] == "✓ pass"
     assert found["The files’ bytes give this CID"] == "– not checked: you have not downloaded them"
@@ -68,7 +68,7 @@ def test_another_log_than_the_anchored_one_fails(story: Story, visitor: Client):
 def test_a_head_that_another_key_signed_fails(story: Story, visitor: Client):
     log = LogState.objects.get()
     LogState.objects.update(vkey=log.vkey[:-4] + "AAA=")
-    assert checks(visitor, story)["The log is signed, and every fact above is in it"] == "✕ fail"
+    assert checks(visitor, story)["The log is signed, and the latest facts about this dataset are in it"] == "✕ fail"
 
 
 def test_another_description_than_the_registered_one_fails(story: Story, visitor: Client):
