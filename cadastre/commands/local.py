@@ -74,7 +74,7 @@ def look_up(session: Session, options: argparse.Namespace) -> int:
     searched = found["searched"]
     session.console.result(
         found,
-        f"{words} in {searched['datasets']:,} datasets registered here, as of {searched['time']}.",
+        f"{words}; compared with {searched['datasets']:,} datasets registered here, as of {searched['time']}.",
         *(f"  {row['title']}  {session.site}/d/{row['id']}" for row in found["datasets"]),
         *([] if found["datasets"] else ["That is no proof that the work was never used."]),
     )

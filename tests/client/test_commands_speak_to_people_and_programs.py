@@ -251,7 +251,7 @@ def test_a_look_up_sends_the_file_or_its_digest_alone(run, market, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("The tide comes in.")
     said = run("lookup", path)
-    assert said.out.startswith("Near match in 3 datasets")
+    assert said.out.startswith("Near match; compared with 3 datasets")
     run("lookup", path, "--hash-only")
     whole, digest = market.requests("POST", "/api/v1/look-up")
     assert whole.body == path.read_bytes()
