@@ -36,11 +36,14 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(WINDOW + 1)], dtype=np.uint64
 
 def mix(values: U64) -> U64:
     """Return a bijection of 64-bit values in which every bit of the input moves about half of the output bits."""
-    out = values ^ (values >> _S30)
+    out = values >> _S30
+    out ^= values
     out *= _MIX_A
-    out ^= out >> _S27
+    shifted = out >> _S27
+    out ^= shifted
     out *= _MIX_B
-    out ^= out >> _S31
+    np.right_shift(out, _S31, out=shifted)
+    out ^= shifted
     return out
 
 

@@ -159,8 +159,8 @@ class TableSketcher:
             self._add(piece)
 
     def _add(self, columns: list[Cells]) -> None:
-        total: U64 = np.zeros(columns[0].hashes.size, dtype=np.uint64)
-        for column in columns:
+        total = columns[0].hashes.copy()
+        for column in columns[1:]:
             total += column.hashes
         for sketcher, column in zip(self._columns, columns, strict=False):
             sketcher.add(column)
@@ -170,9 +170,10 @@ class TableSketcher:
         for without in self._numbered:
             without.sketch.add(_row_hashes(total - columns[without.position].hashes))
         self._sum_sketch.add(_filled(total))
+        rest = np.empty_like(total)  # one for all columns: fresh memory costs more than the subtraction
         for without in self._less:
-            without.sketch.add(_filled(total - columns[without.position].hashes))
-        for power, summands in enumerate((rows, rows * rows)):
+            without.sketch.add(_filled(np.subtract(total, columns[without.position].hashes, out=rest)))
+        for power, summands in enumerate((rows, np.multiply(rows, rows, out=rest[: rows.size]))):
             self._sums[power] = (self._sums[power] + int(summands.sum(dtype=np.uint64))) & MASK_64
 
     def finish(self) -> TableRecord:
