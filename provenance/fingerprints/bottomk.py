@@ -23,6 +23,7 @@ _HEAD = struct.Struct("<QQI")
 _PENDING = 8_192
 _PLACE_BITS = 12
 _PLACES = 1 << _PLACE_BITS
+_PLAIN_SHARE = 16
 _PLACE_MASK = np.uint64(_PLACES - 1)
 
 
@@ -122,7 +123,7 @@ class BottomKBuilder:
     def _news(self, hashes: U64) -> U64:
         """Leave out what cannot change the sketch, as far as that is cheaper than sorting it."""
         below = hashes if self._limit == MASK_64 else hashes[hashes <= np.uint64(self._limit)]
-        if not 0 < self._kept.size <= _PLACES // 4 or below.size <= self._kept.size:
+        if not 0 < self._kept.size <= _PLACES // 4 or below.size * _PLAIN_SHARE <= hashes.size:
             return below
         if self._places is None:
             self._places = np.full(_PLACES, self._kept[0])
