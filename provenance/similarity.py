@@ -100,6 +100,24 @@ def judge_same_source(match: Match, source: str) -> Review:
     return Review.NONE if both else Review.WAITING
 
 
+def forget_unfounded(submission: Submission) -> int:
+    """Forget answers that the description, as `submission` has it now, does not bear out any more; return how many.
+
+    Else a copyist would name the parent or the source, pass, and take it out again before publishing.
+    """
+    lineage = _lineage(submission)
+    unfounded = []
+    for match in submission.matches.filter(answer__in=(Answer.BUILT_FROM, Answer.SAME_SOURCE)):
+        match.submission = submission
+        if match.answer == Answer.BUILT_FROM:
+            founded = match.matched_dataset in lineage
+        else:
+            founded = judge_same_source(match, str((match.evidence or {}).get("text", ""))) is Review.NONE
+        if not founded:
+            unfounded.append(match.pk)
+    return submission.matches.filter(pk__in=unfounded).update(answer="", evidence=None, review=Review.NONE)
+
+
 def tell_results(submission: Submission, *, now: datetime) -> None:
     """Write `fingerprint.computed` and `gate.passed` about a confirmed manifest into the intake. Safe twice."""
     subject = f"sha256:{submission.manifest}"
@@ -202,8 +220,9 @@ def _record(match: RecordMatch, files: SubmittedFiles) -> dict[str, object]:
 
 def _answered(submission: Submission) -> set[str]:
     """Names in the index that no longer stop the submission: answered for, or among what it is built from."""
-    settled = Q(answer=Answer.BUILT_FROM) | Q(answer__in=(Answer.SAME_SOURCE, Answer.AUTHOR))
-    accepted = Q(review=Review.ACCEPTED) | Q(answer__in=(Answer.BUILT_FROM, Answer.SAME_SOURCE), review=Review.NONE)
+    # That it is built from something is not a word but a parent, which may have been taken out again.
+    settled = Q(answer__in=(Answer.SAME_SOURCE, Answer.AUTHOR))
+    accepted = Q(review=Review.ACCEPTED) | Q(answer=Answer.SAME_SOURCE, review=Review.NONE)
     matches = submission.matches.filter(settled & accepted).select_related("matched_submission")
     names = {name_of(match.matched_submission) for match in matches if match.matched_submission}
     for dataset in _lineage(submission):

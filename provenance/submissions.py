@@ -263,8 +263,9 @@ def _set_out(
 
 def _after_describing(row: Submission, changes: Mapping[str, Any], now: datetime) -> None:
     state = SubmissionState(row.state)
-    gate_again = "parents" in changes and state in (SubmissionState.STOPPED, SubmissionState.HELD, *_CHECKED)
-    if gate_again:
+    compared = state in (SubmissionState.STOPPED, SubmissionState.HELD, *_CHECKED)
+    forgotten = similarity.forget_unfounded(row) if compared and {"parents", "rights"} & changes.keys() else 0
+    if compared and ("parents" in changes or forgotten):
         similarity.unreserve(row)
         to_state = SubmissionState.CHECKING
     else:

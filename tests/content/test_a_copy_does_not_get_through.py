@@ -211,6 +211,41 @@ def test_changing_the_parents_after_the_check_runs_it_again(world):
     assert derived.matches.get().matched_dataset == first.dataset
 
 
+def test_built_from_is_no_answer_any_more_once_the_parent_is_taken_out_again(world):
+    first = world.publish(PHOTOS)
+    copy = world.submit(STOLEN, by=MALLORY)
+    answer(world, copy.matches.get(), Answer.BUILT_FROM)
+    copy = world.work(copy)
+    assert copy.state == SubmissionState.AWAITING_CONFIRM
+    submissions.describe_submission(by=MALLORY, submission=copy.id, now=world.clock(), parents=[])
+    copy = world.work(copy)
+    assert (copy.state, copy.indexed) == (SubmissionState.STOPPED, None)
+    match = copy.matches.get()
+    assert (match.matched_dataset, match.answer, match.stops) == (first.dataset, "", True)
+
+
+def test_a_common_source_is_no_answer_any_more_once_the_rights_say_something_else(world):
+    source = [{"source": "NASA image library", "basis": "open-license", "license": "CC0-1.0"}]
+    own = [{"source": "my own work", "basis": "own-work"}]
+    first = world.open(ADA)
+    submissions.describe_submission(by=ADA, submission=first.id, now=world.clock(), rights=source)
+    for path, data in PHOTOS.items():
+        world.add(first, path, data)
+    world.seal(first)
+    world.work(first)
+    copy = world.submit(STOLEN, by=MALLORY)
+    submissions.describe_submission(by=MALLORY, submission=copy.id, now=world.clock(), rights=source)
+    answer(world, copy.matches.get(), Answer.SAME_SOURCE, evidence="NASA image library")
+    copy = world.work(copy)
+    assert copy.state == SubmissionState.AWAITING_CONFIRM
+    submissions.describe_submission(by=MALLORY, submission=copy.id, now=world.clock(), title="Another title")
+    copy = world.work(copy)
+    assert copy.state == SubmissionState.AWAITING_CONFIRM, "nothing that was answered has changed"
+    submissions.describe_submission(by=MALLORY, submission=copy.id, now=world.clock(), rights=own)
+    copy = world.work(copy)
+    assert (copy.state, copy.matches.get().answer) == (SubmissionState.STOPPED, "")
+
+
 def test_a_later_version_is_compared_with_others_and_found_under_its_dataset(world):
     first = world.publish(PHOTOS)
     second = world.publish(PHOTOS | {"photos/new.jpg": photo(500)}, dataset=first.dataset)
