@@ -188,6 +188,8 @@ _BROKER_DIR = CADASTRE_VAR / "broker"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
 if CELERY_BROKER_URL == "filesystem://":
     _BROKER_DIR.mkdir(parents=True, exist_ok=True)
+    # kombu warns about an address without a host, also where none is asked.
+    CELERY_BROKER_URL = "filesystem://localhost"
     CELERY_BROKER_TRANSPORT = "marketplace.file_broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_BROKER_DIR),

@@ -75,6 +75,8 @@ def test_consumption_resumes_after_the_broker_cut_stalled_and_restarted(stack: S
 
 
 def test_a_database_restarted_under_load_gives_no_500_and_loses_nothing(stack: Stack) -> None:
+    pooled = "from django.db import connection; print(connection.pool is not None)"
+    assert stack.instance.manage("shell", "-v", "0", "-c", pooled) == "True\n"
     ada = newcomer_with_money(stack.instance)
     seen: Counter[tuple[str, int]] = Counter()
     total: Counter[tuple[str, int]] = Counter()
