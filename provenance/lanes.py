@@ -69,14 +69,15 @@ def lanes_due(chain_id: int) -> list[str]:
     return sorted(set(open_ones) | set(known))
 
 
-def work_lane(lane: Lane, ring: KeyRing, chain: Chain, now: dt.datetime) -> int:
+def work_lane(lane: Lane, ring: KeyRing, chain: Chain, now: dt.datetime, *, rounds: int = ROUNDS) -> int:
     """Carry out what is due in a lane; return how many steps were taken. Safe twice and twice at once.
 
-    A node that does not answer ends the call with what was done so far: the next one goes on.
+    `rounds` bounds how long others wait who need the same process. A node that does not answer ends the call with what
+    was done so far: the next one goes on.
     """
     done = 0
     try:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             steps = _Round(lane, ring, chain, now).run()
             done += steps
             if not steps:

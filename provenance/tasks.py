@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SIGN, FOLLOW, ANCHOR = signing.SIGN_TASK, "provenance.tasks.follow", "provenance.tasks.anchor"
 WORK_SECONDS = 20.0
+LANE_ROUNDS = 4
+"""Enough to sign, send and see mined; then grants, the log and the follower have their turn before what came since."""
 
 Result = TypeVar("Result")
 
@@ -80,7 +82,7 @@ def _work_lanes(keys: KeyRing, now: dt.datetime) -> int:
         for name in lanes.lanes_due(chain_id):
             try:
                 lane = lanes.open_lane(name, ring=keys, chain=chain, now=now)
-                done += lanes.work_lane(lane, keys, chain, now)
+                done += lanes.work_lane(lane, keys, chain, now, rounds=LANE_ROUNDS)
             except ChainDown as refusal:
                 log.warning("lane %s of chain %d waits: %s", name, chain_id, refusal)
                 break
