@@ -216,9 +216,9 @@ def test_what_was_canceled_on_chain_is_given_back_although_its_nonce_is_used(reg
     row = withdraw(by=proved(cleo), destination=address.pk, amount=4_000_000, now=register.now)
     register.work()
     treasury, nonce, token = register.ring.address("treasury"), transfer_nonce(row.pk), payment_token()
-    domain = market_kinds._token_domain(register.world.chain, token.caip)
+    domain = market_kinds.payment_domain(register.world.chain, token.caip)
     typed = TypedData(domain, _CANCEL, {"authorizer": treasury, "nonce": nonce})
-    parts = market_kinds._split(market_kinds._signed(register.ring, "treasury", typed))
+    parts = market_kinds.split_signature(market_kinds._signed(register.ring, "treasury", typed))
     send(register, market_kinds._token(
         register.world.chain, token.caip, "cancelAuthorization", treasury, nonce, *parts
     ))  # fmt: skip
