@@ -222,7 +222,7 @@ def drop(site: str, upload: str, key: str, at: int, piece: bytes, length: int) -
         f"PATCH {upload} HTTP/1.1\r\nHost: {target.netloc}\r\nAuthorization: Bearer {key}\r\nTus-Resumable: 1.0.0\r\n"
         f"Content-Type: application/offset+octet-stream\r\nUpload-Offset: {at}\r\nContent-Length: {length}\r\n\r\n"
     )
-    with socket.create_connection((target.hostname, target.port), timeout=10) as line:
+    with socket.create_connection((target.hostname, target.port), timeout=120) as line:
         line.sendall(head.encode() + piece)
         line.shutdown(socket.SHUT_WR)
         line.recv(4096)
