@@ -11,7 +11,7 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from marketplace.market_calls import DERIVE
-from marketplace.models import Account, AccountAddress, Membership, User
+from marketplace.models import Account, AccountAddress, FormerSlug, Membership, User
 from marketplace.queries.actors import Act, Actor
 from provenance.core.refusal import Refusal
 from provenance.doorbell import ring
@@ -88,29 +88,41 @@ def create_account(*, kind: Account.Kind, slug: str, display_name: str, owner: U
     return account
 
 
+@transaction.atomic
 def rename_account(*, by: Actor, display_name: str, slug: str | None = None) -> Account:
     """Change the display name and, where wanted, the name in addresses. What is published keeps the name it had.
 
-    Raises AccountRefusal, AccessRefusal.
+    The former name in addresses goes on leading here, and only this account can take it again. Raises AccountRefusal,
+    AccessRefusal.
     """
     by.require(Act.MANAGE)
     changes = {"display_name": _checked_name(display_name)}
     if slug is not None and slug != by.account.slug:
-        changes["slug"] = _checked_slug(slug)
+        changes["slug"] = _checked_slug(slug, again=by.account)
+        FormerSlug.objects.filter(slug=slug, account=by.account).delete()
+        FormerSlug.objects.get_or_create(slug=by.account.slug, defaults={"account": by.account})
     Account.objects.filter(pk=by.account.pk).update(**changes)
     by.account.refresh_from_db()
     return by.account
 
 
-def _checked_slug(slug: str) -> str:
+def _checked_slug(slug: str, *, again: Account | None = None) -> str:
     if _SLUG.fullmatch(slug) is None:
         raise AccountRefusal(
             "account.slug", "The name in addresses has lower-case letters, digits and hyphens.",
             limit=SLUG_LIMIT, actual=slug[:80], todo="For example: ada-lovelace.",
         )  # fmt: skip
-    if slug in RESERVED or Account.objects.filter(slug=slug).exists():
+    if _is_taken(slug, again=again):
         raise AccountRefusal("account.slug_taken", "This name is taken.", actual=slug, todo="Choose another one.")
     return slug
+
+
+def _is_taken(slug: str, *, again: Account | None = None) -> bool:
+    # Present names first: one that is given up between the two questions is a former one by the second.
+    if slug in RESERVED or Account.objects.filter(slug=slug).exists():
+        return True
+    former = FormerSlug.objects.filter(slug=slug)
+    return (former if again is None else former.exclude(account=again)).exists()
 
 
 def _checked_name(name: str) -> str:
@@ -126,6 +138,6 @@ def _checked_name(name: str) -> str:
 def _free_slug(wish: str) -> str:
     plain = unicodedata.normalize("NFKD", wish.lower()).encode("ascii", "ignore").decode()
     base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:30].strip("-") or "person"
-    if base not in RESERVED and not Account.objects.filter(slug=base).exists():
+    if not _is_taken(base):
         return base
     return f"{base}-{secrets.token_hex(4)}"

@@ -231,7 +231,7 @@ def _stopped(act: ContentAct | None) -> Stopped | None:
 def _named(name: str) -> list[DatasetRow]:
     account, _, slug = name.partition("/")
     try:
-        listing = listing_at(account, slug).listing
+        listing = listing_at(account, slug)
     except AccessRefusal:
         return []
     return _rows(Listing.objects.filter(pk=listing.pk).values(*LISTED_FIELDS))

@@ -68,6 +68,19 @@ class Account(models.Model):
         return self.slug
 
 
+class FormerSlug(models.Model):
+    """A name in addresses that an account had: it leads to that account, and nobody else can take it.
+
+    Whoever pays or shares income by name would otherwise reach a stranger who took the name later.
+    """
+
+    slug = models.SlugField(max_length=40, primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="former_slugs")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
 class Membership(models.Model):
     """What a user may do for an account."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from django.db.models import Q
+
 from marketplace.models import Account, ApiKey, Membership, User
 from provenance.core.refusal import Refusal
 
@@ -96,7 +98,8 @@ def actor_of_user(user: User, slug: str | None = None, *, second_factor: bool = 
     if slug is None:
         memberships = memberships.filter(account__kind=Account.Kind.PERSON, role=Role.OWNER)
     else:
-        memberships = memberships.filter(account__slug=slug)
+        # A session goes on when an owner gives the organization another name meanwhile.
+        memberships = memberships.filter(Q(account__slug=slug) | Q(account__former_slugs=slug))
     membership = memberships.order_by("pk").first()
     if membership is None:
         raise AccessRefusal("account.not_found", "There is no such account.", actual=slug or "personal account")

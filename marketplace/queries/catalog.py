@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,20 +13,12 @@ from marketplace.core.caip import slug_of
 from marketplace.core.money import BPS
 from marketplace.core.offer import Offer
 from marketplace.core.terms import Terms
-from marketplace.models import Account, LicenseRow, Listing, OfferRow, Quote, SlugRedirect, UsageReport
+from marketplace.models import Account, FormerSlug, LicenseRow, Listing, OfferRow, Quote, SlugRedirect, UsageReport
 from marketplace.queries.actors import AccessRefusal
 from provenance.core.canonical import parse_canonical
 from provenance.models import ChainEvent, Deployment
 
 WORDS_LIMIT = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A listing by a name in an address; `moved` when it is listed under another one now."""
-
-    listing: Listing
-    moved: bool
 
 
 def listing_of(dataset: str) -> Listing:
@@ -46,16 +37,26 @@ def own_listing(account: Account, dataset: str) -> Listing:
     return found
 
 
-def listing_at(account_slug: str, slug: str) -> Found:
-    """Return the listing at `/{account}/{dataset}`, also under a name that it had. Raises AccessRefusal."""
-    rows = Listing.objects.select_related("account", "offer")
-    found = rows.filter(account__slug=account_slug, slug=slug).first()
+def account_at(slug: str) -> Account | None:
+    """Return the account at `/{account}`, also under a name that it had."""
+    found = Account.objects.filter(slug=slug).first()
     if found is not None:
-        return Found(found, moved=False)
-    redirect = SlugRedirect.objects.filter(account__slug=account_slug, slug=slug).first()
+        return found
+    former = FormerSlug.objects.select_related("account").filter(slug=slug).first()
+    return None if former is None else former.account
+
+
+def listing_at(account_slug: str, slug: str) -> Listing:
+    """Return the listing at `/{account}/{dataset}`, also under names that either had. Raises AccessRefusal."""
+    rows = Listing.objects.select_related("account", "offer")
+    account = account_at(account_slug)
+    found = rows.filter(account=account, slug=slug).first()
+    if found is not None:
+        return found
+    redirect = SlugRedirect.objects.filter(account=account, slug=slug).first()
     if redirect is None:
         raise AccessRefusal("dataset.not_found", "There is no such dataset.", actual=f"{account_slug}/{slug}"[:160])
-    return Found(rows.get(pk=redirect.listing_id), moved=True)
+    return rows.get(pk=redirect.listing_id)
 
 
 def search_listings(

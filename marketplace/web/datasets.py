@@ -74,7 +74,7 @@ def named(request: HttpRequest, account: str, name: str) -> HttpResponse:
         found = listing_at(account, name)
     except AccessRefusal as refusal:
         raise Http404 from refusal
-    return redirect("dataset", slug_of_caip(found.listing.dataset))
+    return redirect("dataset", slug_of_caip(found.dataset))
 
 
 def preview(request: HttpRequest, file: Any) -> HttpResponse:

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 from django.core.paginator import Paginator
 from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.core.money import Amount, MoneyRefusal
 from marketplace.market_calls import TREASURY, known_address
-from marketplace.models import Account, LicenseRow, PaidTotal, PayeeRow
-from marketplace.queries.catalog import search_listings
+from marketplace.models import LicenseRow, PaidTotal, PayeeRow
+from marketplace.queries.catalog import account_at, search_listings
 from marketplace.queries.deployments import DeploymentRefusal, payment_token
 from marketplace.web.marks import with_manifests
 from provenance.models import LogEntry, LogState
@@ -105,10 +105,14 @@ def explore(request: HttpRequest) -> HttpResponse:
 
 def creator(request: HttpRequest, account: str) -> HttpResponse:
     """What an account has listed here; who has listed nothing has no page."""
-    found = get_object_or_404(Account, slug=account)
+    found = account_at(account)
+    if found is None:
+        raise Http404
     listed = search_listings(account=found)
     if not listed:
         raise Http404
+    if found.slug != account:
+        return redirect("creator", found.slug)
     rows = Paginator(listed, PAGE_ROWS).get_page(request.GET.get("page"))
     sold = LicenseRow.objects.filter(dataset__in=listed.values("pk"), final=True).count()
     context = {"creator": found, "rows": rows, "listings": with_manifests(list(rows)), "sold": sold, "rest": ""}

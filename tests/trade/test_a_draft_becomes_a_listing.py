@@ -128,7 +128,7 @@ def test_a_draft_becomes_a_live_listing_with_exactly_what_was_confirmed(shop: Wo
     assert confirmed.confirmed == review.document
     kinds = set(IntakeStatement.objects.values_list("type", flat=True))
     assert {"dataset.registered", "rights.attested", "gate.passed", "offer.made", "listing.changed"} <= kinds
-    assert listing_at("ada", "streets").listing == listing
+    assert listing_at("ada", "streets") == listing
     assert list(search_listings("delft streets", uses=["derive"], max_price=5_000_000)) == [listing]
     assert not search_listings("delft", uses=["pretrain"]).exists()
     assert not search_listings("rotterdam").exists()

@@ -12,6 +12,7 @@ from marketplace.actions.api_keys import create_api_key, note_use, revoke_api_ke
 from marketplace.actions.members import accept_invitation, change_member, invite_member, remove_member
 from marketplace.models import Account, AccountAddress, ApiKey, Membership
 from marketplace.queries.actors import AccessRefusal, Act, actor_of_key, actor_of_user
+from marketplace.queries.catalog import account_at
 from tests.trade.conftest import NOW, person
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +58,22 @@ def test_a_taken_slug_is_refused_and_a_free_one_renames(ada, ben):
     with pytest.raises(AccountRefusal, match="taken"):
         rename_account(by=ada, display_name="Ada L.", slug="ben")
     assert rename_account(by=ada, display_name="Ada L.", slug="ada-l").slug == "ada-l"
+
+
+def test_a_name_that_was_given_up_leads_to_its_account_and_nobody_else_can_take_it(ada, ben, mallory):
+    rename_account(by=ada, display_name="Ada L.", slug="ada-l")
+    assert account_at("ada") == account_at("ada-l") == ada.account
+    assert actor_of_user(ada.membership.user, "ada").account == ada.account
+    with pytest.raises(AccessRefusal):
+        actor_of_user(mallory.membership.user, "ada")
+    with pytest.raises(AccountRefusal, match="taken"):
+        rename_account(by=mallory, display_name="Ada", slug="ada")
+    with pytest.raises(AccountRefusal, match="taken"):
+        create_organization(by=mallory.membership.user, slug="ada", display_name="Ada", now=NOW)
+    assert sign_up(email="ada@example.com", password="another-secret", display_name="Ada", now=NOW).account.slug != "ada"
+    assert rename_account(by=ada, display_name="Ada", slug="ada").slug == "ada"
+    assert account_at("ada-l") == ada.account
+    assert account_at("ada-the-third") is None
 
 
 def test_a_stranger_finds_no_organization(ada, mallory):

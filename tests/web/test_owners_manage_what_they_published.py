@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 from django.core import mail
 from django.test import Client
 
+from marketplace.actions.accounts import rename_account
 from marketplace.actions.contributors import accept_contribution
 from marketplace.actions.custody import derive_addresses
 from marketplace.actions.offers import advance_offers
@@ -77,6 +79,11 @@ def test_a_renamed_dataset_is_found_under_both_names(story: Story, visitor: Clie
     browser(story.ada).post(manage(story, "/name"), {"slug": "tide-pools"})
     for name in ("tide-pools", old):
         assert visitor.get(f"/ada/{name}")["Location"] == f"/d/{story.paths['photographs']}"
+    rename_account(by=story.ada.actor, display_name="Ada Fenwick", slug="fenwick")
+    for account, name in itertools.product(("ada", "fenwick"), ("tide-pools", old)):
+        assert visitor.get(f"/{account}/{name}")["Location"] == f"/d/{story.paths['photographs']}"
+    assert visitor.get("/ada")["Location"] == "/fenwick"
+    assert visitor.get("/ada/cornwall").status_code == 404
     refused = browser(story.ada).post(manage(story, "/name"), {"slug": "Not A Slug"}, follow=True)
     assert "lower-case letters" in text_of(refused)
 
