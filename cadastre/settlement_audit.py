@@ -3,16 +3,19 @@
 1. Read every event of registry and market up to the newest final block.
 2. Find the accepted settlements of the token; read each one's documents by the digest on chain.
 3. Recompute each from the events alone, in order, and compare it with what was published and with the root on chain.
+4. If it differs, recompute it without the splits documents that it evidently did not know: an owner may have published
+   one only afterwards. Whether it could be had at the time is not for us to say, so that is not decided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from marketplace.core.allocation import Reason
 from marketplace.core.event_facts import AcceptedRoot, Event, Ledger, read_splits
-from marketplace.core.facts import Border, Deployment
+from marketplace.core.facts import Border, Deployment, Facts, Register
 from marketplace.core.settlement import Settlement, first_difference, settle
 from marketplace.core.settlement_documents import read_documents
 from marketplace.core.splits import Splits
@@ -45,11 +48,16 @@ class AuditedChain(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AuditedEpoch:
-    """One recomputed settlement. `difference` is None when every line agrees with what was published."""
+    """One recomputed settlement. `difference` is None when every line agrees with what was published.
+
+    `settled_without`: splits documents that can be had now and without which it was settled, so that the owner alone
+    received what they share.
+    """
 
     root: AcceptedRoot
     settlement: Settlement
     difference: str | None
+    settled_without: tuple[Sha256, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,11 @@ class SettlementAudit:
     def agrees(self) -> bool:
         """Whether there is no difference."""
         return self.first_difference is None
+
+    @property
+    def settled_without(self) -> tuple[Sha256, ...]:
+        """The splits documents without which one of the epochs was settled, although they can be had now."""
+        return tuple(sorted({digest for epoch in self.epochs for digest in epoch.settled_without}))
 
 
 def audit_settlements(
@@ -93,8 +106,7 @@ def audit_settlements(
             deployment=deployment, token=token, epoch=root.epoch, borders=borders, splits=splits,
             previous=(epochs[-1].root.settlement, epochs[-1].settlement) if epochs else None,
         )  # fmt: skip
-        ours = settle(facts)
-        epochs.append(AuditedEpoch(root, ours, _difference(root, ours, get_document)))
+        epochs.append(_audited(root, facts, _published(root, get_document)))
     return SettlementAudit(tuple(epochs), tuple(missing))
 
 
@@ -110,8 +122,32 @@ def read_ledger(chain: AuditedChain, *, first_block: int, say: Say = lambda _wor
     return ledger
 
 
-def _difference(root: AcceptedRoot, ours: Settlement, get_document: GetDocument) -> str | None:
-    found = first_difference(ours, _published(root, get_document))
+def _audited(root: AcceptedRoot, facts: Facts, published: Settlement) -> AuditedEpoch:
+    """Steps 3 and 4."""
+    ours = settle(facts)
+    difference = _difference(root, ours, published)
+    unknown = _unknown_splits(ours, published, facts) if difference is not None else frozenset()
+    if unknown:
+        splits = {digest: each for digest, each in facts.splits.items() if digest not in unknown}
+        without = settle(replace(facts, splits=splits))
+        if _difference(root, without, published) is None:
+            return AuditedEpoch(root, without, None, tuple(sorted(unknown)))
+    return AuditedEpoch(root, ours, difference)
+
+
+def _unknown_splits(ours: Settlement, published: Settlement, facts: Facts) -> frozenset[Sha256]:
+    """Return the documents of datasets whose income is shared by our lines, and by none of the published ones."""
+    register = Register.at(facts.end.block, facts.changes)
+    digests = (register.splits[dataset] for dataset in _shared(ours) - _shared(published))
+    return frozenset(digest for digest in digests if digest is not None)
+
+
+def _shared(settlement: Settlement) -> set[int]:
+    return {line.via for line in settlement.allocations if line.reason is Reason.SPLIT}
+
+
+def _difference(root: AcceptedRoot, ours: Settlement, published: Settlement) -> str | None:
+    found = first_difference(ours, published)
     if found is not None:
         return found.sentence
     for where, computed, on_chain in (

@@ -96,9 +96,9 @@ def audit_settlement(session: Session, options: argparse.Namespace) -> int:
         for each in last.settlement.balances
     ]
     session.console.result(_found(audit), *lines, *_conclusion(audit))
-    if audit.agrees:
+    if audit.agrees and not audit.settled_without:
         return 0
-    return 4 if audit.missing else 3
+    return 4 if audit.agrees or audit.missing else 3
 
 
 def download_trail(session: Session, options: argparse.Namespace) -> int:
@@ -153,6 +153,7 @@ def _found(audit: SettlementAudit) -> dict[str, Any]:
         "cumulative_recomputed": str(last.settlement.totals.cumulative),
         "difference": audit.first_difference,
         "missing_documents": [digest.hex for digest in audit.missing],
+        "settled_without": [digest.hex for digest in audit.settled_without],
         "balances": [
             {
                 "payee": each.payee, "account": each.account, "amount": str(each.amount),
@@ -165,6 +166,12 @@ def _found(audit: SettlementAudit) -> dict[str, Any]:
 
 def _conclusion(audit: SettlementAudit) -> list[str]:
     epoch = audit.epochs[-1].root.epoch
+    if audit.settled_without:
+        named = ", ".join(digest.hex for digest in audit.settled_without)
+        return [
+            f"Epoch {epoch}: root, total and lines are what the chain gives without these shares of income: {named}.",
+            "Not decided: whether those documents could be had when it was settled. Their owners received all of it.",
+        ]
     if audit.agrees:
         return [f"Epoch {epoch}: root, total and every line are what the chain gives."]
     lines = [f"Epoch {epoch} differs. {audit.first_difference}"]

@@ -222,6 +222,39 @@ def test_missing_documents_about_shares_are_said(books):
     assert audit.missing == (splits,)
 
 
+def shared_in_secret(books):
+    """Ben names a splits document on chain that nobody else has; return its bytes."""
+    data = canonical_bytes(Splits(account(BEN), (Share(account(DORA), 2_000, "sound"),), "cd" * 16).to_document())
+    books.chain.emit("SplitsSet", 45, dataset=2, splits=f"0x{Sha256.of(data)}")
+    books.charge(1, 7_000_000, block=50)
+    return data
+
+
+def test_a_document_that_came_after_the_settlement_leaves_it_undecided_and_is_named(books, command):
+    late = shared_in_secret(books)
+    books.close(3, 60)
+    assert books.audit(3).missing == (Sha256.of(late),)
+    books.file(late)
+    audit = books.audit(3)
+    assert audit.agrees
+    assert audit.settled_without == (Sha256.of(late),)
+    assert audit.epochs[-1].settlement == books.settled[-1][2]
+    assert books.audit(2).settled_without == ()
+    said = command(3)
+    assert said.code == 4
+    assert Sha256.of(late).hex in said.out
+    assert command(3, "--json").json()["settled_without"] == [Sha256.of(late).hex]
+
+
+def test_a_missing_document_excuses_no_other_difference(books):
+    late = shared_in_secret(books)
+    books.close(3, 60, altered=moved)
+    books.file(late)
+    audit = books.audit(3)
+    assert not audit.agrees
+    assert audit.settled_without == ()
+
+
 def test_another_chain_at_the_border_is_refused(books):
     for number, event in enumerate(books.chain.events):
         if event.name == "RootProposed":
