@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -57,6 +57,13 @@ class RefusalMiddleware:
             case ChainDown():
                 down = Refusal("chain.down", "The chain does not answer right now.", todo="Try again; nothing is lost.")
                 return _answer(request, "web/refused.html", down, 503)
+            case DataError():
+                # PostgreSQL refuses what SQLite takes: a NUL character, a number beyond its column.
+                value = Refusal(
+                    "request.value", "A value of this request cannot be kept or looked for.",
+                    todo="Leave out control characters, and numbers that are too large.",
+                )  # fmt: skip
+                return _answer(request, "web/refused.html", value, 400)
             case Refusal() if is_absent(error):
                 return not_found(request, error)
             case Refusal() if error.code.startswith("access."):
