@@ -75,7 +75,7 @@ def place_order(
     if RECIPIENT.fullmatch(recipient) is None:
         raise OrderRefusal(
             "order.recipient", "The recipient is not an age public key.", actual=recipient[:80],
-            todo="Make one with `cadastre keygen`, age-keygen, or on the checkout page.",
+            todo="Take the one that `cadastre me` shows, or make one with age-keygen or on the checkout page.",
         )  # fmt: skip
     if bool(offer) == (quote is not None):
         raise OrderRefusal("order.what", "An order names either an offer or a quote.")
