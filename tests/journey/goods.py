@@ -28,7 +28,10 @@ def part(folder: Path, names: Sequence[str], to: Path) -> Path:
 
 
 def prose(sources: Sources, number: int, to: Path) -> Path:
-    """Eight topics of Python's documentation; each `number` from 0 to 8 has its own."""
+    """Eight topics of Python's documentation; each `number` from 0 to 8 has its own.
+
+    All tests of a town share its copy check: 7 repeats a third of what 0, 3 and 6 say, and 4 of what 6 says.
+    """
     names = sorted(path.name for path in sources.prose.iterdir())[number * 8 : number * 8 + 8]
     return part(sources.prose, names, to)
 

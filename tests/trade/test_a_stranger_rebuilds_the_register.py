@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def public(found: Any) -> Any:
 
 
 def catalogue(client: Client) -> dict[str, Any]:
-    datasets = seen(client, "/datasets")["results"]
+    # The log tells time in whole seconds: which of two listings of one second is the newer one is not in it.
+    datasets = sorted(seen(client, "/datasets")["results"], key=itemgetter("id"))
     ids = [row["id"] for row in datasets]
     shown = [seen(client, f"/datasets/{name}{rest}") for name in ids for rest in ("", "/offers", "/lineage")]
     return {"datasets": public(datasets), "details": public(shown), "settlements": seen(client, "/settlements")}

@@ -70,7 +70,9 @@ def test_a_name_that_was_given_up_leads_to_its_account_and_nobody_else_can_take_
         rename_account(by=mallory, display_name="Ada", slug="ada")
     with pytest.raises(AccountRefusal, match="taken"):
         create_organization(by=mallory.membership.user, slug="ada", display_name="Ada", now=NOW)
-    assert sign_up(email="ada@example.com", password="another-secret", display_name="Ada", now=NOW).account.slug != "ada"
+    assert (
+        sign_up(email="ada@example.com", password="another-secret", display_name="Ada", now=NOW).account.slug != "ada"
+    )
     assert rename_account(by=ada, display_name="Ada", slug="ada").slug == "ada"
     assert account_at("ada-l") == ada.account
     assert account_at("ada-the-third") is None
