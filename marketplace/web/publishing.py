@@ -30,6 +30,7 @@ from marketplace.queries.drafts import draft_terms, drafts_of, own_draft, review
 from marketplace.queries.orders import licenses_of
 from marketplace.queries.publishing import DraftState, state_of
 from marketplace.queries.worked_example import Example, worked_example
+from marketplace.web.consents import shown_consents, signed_consents
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
 from marketplace.web.marks import with_manifests
@@ -288,7 +289,7 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
                 draft=draft,
                 digest=request.POST.get("digest", ""),
                 now=timezone.now(),
-                wallet=_signed_by_wallet(request),
+                wallet=signed_consents(request),
             ),
             "publish-checks",
         )
@@ -307,39 +308,13 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
         {
             "review": shown,
             "bases": BASES,
-            "wallet": asked and _shown_consents(asked),
+            "wallet": asked and shown_consents(asked),
             "manifest": shown.manifest or {},
             "sentences": sentences(chosen, payment_token()) if chosen else (),
             "example": _example(found, submission),
             "contributors": found.contributors.exclude(state="declined"),
         },
     )
-
-
-def _shown_consents(asked: drafts.WalletConsents) -> dict[str, Any]:
-    """Return the deadline, and (field, signer, typed data) of each signature that wallets give."""
-    wanted = [
-        (f"derivation-{slug_of_caip(parent)}", wallet, typed.to_json())
-        for parent, (wallet, typed) in asked.derivations.items()
-    ]
-    if asked.owner and asked.registration and asked.attestation:
-        wanted.append(("registration", asked.owner, asked.registration.to_json()))
-        wanted.append(("attestation", asked.owner, asked.attestation.to_json()))
-    return {"deadline": asked.deadline, "owner": asked.owner, "wanted": wanted}
-
-
-def _signed_by_wallet(request: HttpRequest) -> dict[str, Any] | None:
-    deadline = request.POST.get("deadline", "")
-    if not deadline.isdecimal() or len(deadline) > 15:
-        return None
-    signatures = {name: value[:200] for name, value in request.POST.items() if isinstance(value, str)}
-    derivations = {
-        dataset_caip(name.removeprefix("derivation-")): value
-        for name, value in signatures.items()
-        if name.startswith("derivation-")
-    }
-    owner = {name: signatures.get(name) for name in ("registration", "attestation")}
-    return {"deadline": int(deadline), "derivations": derivations, **owner}
 
 
 @login_required
