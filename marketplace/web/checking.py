@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import partial
 
 from django.core.cache import cache
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from provenance.core.audit import NotChecked
 from provenance.core.checkpoint import VerifierKey, open_checkpoint
@@ -63,7 +63,8 @@ def check_dataset(
         return None
     names = sorted(subjects)
     state = [log.checkpoint, *names, manifest, root, f"{anchor.size} {anchor.root}" if anchor else ""]
-    key = "checked:" + hashlib.sha256("\0".join(state).encode()).hexdigest()
+    # What was found is kept in words, so each language keeps its own.
+    key = f"checked:{get_language()}:" + hashlib.sha256("\0".join(state).encode()).hexdigest()
     found: Checked | None = cache.get(key)
     if found is None:
         found = Checked(now, tuple(_steps(log, names, manifest, root, anchor)))

@@ -144,14 +144,19 @@ def test_an_author_who_is_not_believed_is_told_and_can_answer_otherwise(world):
     assert world.work(copy).state == SubmissionState.AWAITING_CONFIRM
 
 
-def test_a_common_public_source_is_believed_when_both_sides_name_it_and_reviewed_otherwise(world):
-    source = [{"source": "NASA image library", "basis": "open-license", "license": "CC0-1.0"}]
+def photographed(world, rights):
+    """Ada's photographs, checked, with these rights stated for them."""
     first = world.open(ADA)
-    submissions.describe_submission(by=ADA, submission=first.id, now=world.clock(), rights=source)
+    submissions.describe_submission(by=ADA, submission=first.id, now=world.clock(), rights=rights)
     for path, data in PHOTOS.items():
         world.add(first, path, data)
     world.seal(first)
     world.work(first)
+
+
+def test_a_common_public_source_is_believed_when_both_sides_name_it_and_reviewed_otherwise(world):
+    source = [{"source": "NASA image library", "basis": "open-license", "license": "CC0-1.0"}]
+    photographed(world, source)
     second = world.submit(STOLEN, by=BEN)
     answer(world, second.matches.get(), Answer.SAME_SOURCE, evidence="NASA image library")
     second.refresh_from_db()
@@ -227,12 +232,7 @@ def test_built_from_is_no_answer_any_more_once_the_parent_is_taken_out_again(wor
 def test_a_common_source_is_no_answer_any_more_once_the_rights_say_something_else(world):
     source = [{"source": "NASA image library", "basis": "open-license", "license": "CC0-1.0"}]
     own = [{"source": "my own work", "basis": "own-work"}]
-    first = world.open(ADA)
-    submissions.describe_submission(by=ADA, submission=first.id, now=world.clock(), rights=source)
-    for path, data in PHOTOS.items():
-        world.add(first, path, data)
-    world.seal(first)
-    world.work(first)
+    photographed(world, source)
     copy = world.submit(STOLEN, by=MALLORY)
     submissions.describe_submission(by=MALLORY, submission=copy.id, now=world.clock(), rights=source)
     answer(world, copy.matches.get(), Answer.SAME_SOURCE, evidence="NASA image library")
