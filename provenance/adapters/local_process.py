@@ -111,10 +111,17 @@ def start_process(
     return started
 
 
-def leash(stop_signal: signal.Signals) -> list[str]:
-    """Words before a command that make Linux send `stop_signal` when the parent dies, however it dies."""
+def leash(stop_signal: signal.Signals, *options: str) -> list[str]:
+    """Words before a command that make Linux send `stop_signal` when this process dies, however it dies.
+
+    The kernel tells nobody of a death that came before it was asked, so whoever was asked for looks once, afterwards,
+    whether this process is still its parent, and ends if it is not. `options` are further ones of setpriv.
+    """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", stop_signal.name.removeprefix("SIG"), "--"] if setpriv else []
+    if setpriv is None:
+        return []
+    told = [setpriv, *options, "--pdeathsig", stop_signal.name.removeprefix("SIG"), "--"]
+    return [*told, "/bin/sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(os.getpid())]
 
 
 def last_words(log: Path) -> str:

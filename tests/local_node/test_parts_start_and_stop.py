@@ -1,6 +1,7 @@
 """The real parts start on free ports, answer, and end with the process that started them."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from provenance.adapters.local_node import (
     find_ipfs,
     start_anvil,
 )
-from provenance.adapters.local_process import LocalProcessFailed, free_port, start_process
+from provenance.adapters.local_process import LocalProcessFailed, free_port, leash, start_process
 
 STARTER = """
 import sys, time
@@ -89,6 +90,17 @@ def test_a_part_ends_even_when_its_owner_is_killed(tmp_path: Path) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     assert wait_until_gone(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child whose parent was killed")
+def test_a_part_whose_owner_died_before_the_kernel_was_asked_does_not_start(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    asked = shlex.join([*leash(signal.SIGTERM), "touch", str(started)])
+    # This process is the grandparent of what it leashes: to the child its owner is gone.
+    subprocess.run(["sh", "-c", f"{asked}; true"], check=True)
+    assert not started.exists()
+    subprocess.run([*leash(signal.SIGTERM), "touch", started], check=True)
+    assert started.exists()
 
 
 def test_a_program_that_ends_early_is_refused_with_its_last_words(tmp_path: Path) -> None:

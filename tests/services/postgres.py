@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
-from provenance.adapters.local_process import LocalProcess, free_port, start_process
+from provenance.adapters.local_process import LocalProcess, free_port, leash, start_process
 from tests.services.presence import missing
 
 STOP = signal.SIGINT
@@ -34,8 +34,7 @@ def as_server_user() -> list[str]:
     if os.geteuid() != 0:
         return []
     # The kernel forgets whom to tell of the parent's death when the user changes, so it is said again here.
-    user = ["--reuid=postgres", "--regid=postgres", "--init-groups"]
-    return ["setpriv", *user, "--pdeathsig", STOP.name.removeprefix("SIG"), "--"]
+    return leash(STOP, "--reuid=postgres", "--regid=postgres", "--init-groups")
 
 
 @dataclass
