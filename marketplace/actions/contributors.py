@@ -12,13 +12,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from marketplace import market_calls
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import BPS, check_bps
 from marketplace.core.splits import ROLE_LIMIT, SHARES_LIMIT
-from marketplace.models import AccountAddress, Contributor, Draft, Membership, PayeeRow, User
+from marketplace.models import Account, AccountAddress, Contributor, Draft, Membership, PayeeRow, User
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.deployments import deployment_of
 from marketplace.queries.drafts import DraftRefusal, own_draft
@@ -37,11 +37,43 @@ def invite_contributor(
     # The draft's row is locked, so that two invitations at once cannot promise more than everything.
     Draft.objects.select_for_update().filter(pk=draft, account=by.account).first()
     found = _open_draft(by, draft)
+    named = _owner(account) if account else None
+    return create_invitation(
+        draft=found, others=found.contributors.exclude(state=Contributor.State.DECLINED), role=role, bps=bps,
+        email=email if named is None else named.user.email, account=None if named is None else named.account, now=now,
+        todo="Remove it first.",
+    )  # fmt: skip
+
+
+def create_invitation(
+    *, draft: Draft, others: QuerySet[Contributor], role: str, bps: int, email: str, now: datetime, todo: str,
+    account: Account | None = None,
+) -> tuple[Contributor, str]:  # fmt: skip
+    """Create an invitation beside the shares of `others`; return it and the token of its link.
+
+    `todo` says what helps a person who has a share already. Call it with the row locked that `others` belong to.
+    Raises DraftRefusal, MoneyRefusal.
+    """
+    check_room(others, bps)
+    role = role.strip()
+    if not 1 <= len(role) <= min(ROLE_LIMIT, 60):
+        raise DraftRefusal("splits.role", "A role has 1 to 60 characters.", limit=60, actual=len(role))
+    token = secrets.token_urlsafe(32)
+    try:
+        with transaction.atomic():
+            contributor = Contributor.objects.create(
+                draft=draft, email=User.objects.normalize_email(email).lower(), account=account, role=role, bps=bps,
+                token_digest=_digest(token), created=now,
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise DraftRefusal("splits.twice", "This person has a share already.", todo=todo) from error
+    return contributor, token
+
+
+def check_room(others: QuerySet[Contributor], bps: int) -> None:
+    """Check that `bps` fit beside the shares of `others`. Raises DraftRefusal, MoneyRefusal."""
     if check_bps(bps) == 0:
         raise DraftRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
-    if not 1 <= len(role.strip()) <= min(ROLE_LIMIT, 60):
-        raise DraftRefusal("splits.role", "A role has 1 to 60 characters.", limit=60, actual=len(role.strip()))
-    others = found.contributors.exclude(state=Contributor.State.DECLINED)
     promised = others.aggregate(total=Sum("bps"))["total"] or 0
     if promised + bps > BPS:
         raise DraftRefusal(
@@ -52,18 +84,6 @@ def invite_contributor(
         raise DraftRefusal(
             "splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1
         )
-    token = secrets.token_urlsafe(32)
-    named = _owner(account) if account else None
-    address = User.objects.normalize_email(email).lower() if named is None else named.user.email
-    try:
-        with transaction.atomic():
-            contributor = Contributor.objects.create(
-                draft=found, email=address, account=None if named is None else named.account, role=role.strip(),
-                bps=bps, token_digest=_digest(token), created=now,
-            )  # fmt: skip
-    except IntegrityError as error:
-        raise DraftRefusal("splits.twice", "This person has a share already.", todo="Remove it first.") from error
-    return contributor, token
 
 
 @transaction.atomic

@@ -6,20 +6,18 @@ on what is settled follows them. What was settled before stays as it was.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db import transaction
 
 from marketplace import market_calls
+from marketplace.actions.contributors import check_room, create_invitation
 from marketplace.actions.wallet_requests import want_change
 from marketplace.core.caip import AssetKind, AssetName
-from marketplace.core.money import BPS, check_bps
-from marketplace.core.splits import SHARES_LIMIT, Share, Splits
-from marketplace.models import Contributor, Listing, PayeeRow, User, WalletRequest
+from marketplace.core.splits import Share, Splits
+from marketplace.models import Contributor, Listing, PayeeRow, WalletRequest
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.catalog import own_listing
 from marketplace.queries.deployments import deployment_of
@@ -41,19 +39,10 @@ def promise_share(
     draft = listing.draft
     if draft is None:
         raise DraftRefusal("splits.elsewhere", "This dataset was not published here.", actual=dataset)
-    _check_room(dataset, bps)
-    if not 1 <= len(role.strip()) <= 60:
-        raise DraftRefusal("splits.role", "A role has 1 to 60 characters.", limit=60, actual=len(role.strip()))
-    token = secrets.token_urlsafe(32)
-    try:
-        with transaction.atomic():
-            contributor = Contributor.objects.create(
-                draft=draft, email=User.objects.normalize_email(email).lower(), role=role.strip(), bps=bps,
-                token_digest=hashlib.sha256(token.encode()).hexdigest(), created=now,
-            )  # fmt: skip
-    except IntegrityError as error:
-        raise DraftRefusal("splits.twice", "This person has a share already.", todo="Change it instead.") from error
-    return contributor, token
+    return create_invitation(
+        draft=draft, others=contributors_of(dataset), role=role, bps=bps, email=email, now=now,
+        todo="Change it instead.",
+    )  # fmt: skip
 
 
 @transaction.atomic
@@ -68,7 +57,7 @@ def change_share(*, by: Actor, dataset: str, contributor: UUID, bps: int) -> Non
         # The row stays: what its address has earned waits there.
         Contributor.objects.filter(pk=found.pk).update(state=Contributor.State.DECLINED)
         return
-    _check_room(dataset, bps, without=found.pk)
+    check_room(contributors_of(dataset).exclude(pk=found.pk), bps)
     Contributor.objects.filter(pk=found.pk).update(bps=bps)
 
 
@@ -126,21 +115,3 @@ def _locked(by: Actor, dataset: str) -> Listing:
     # Two changes at once cannot promise more than everything: the listing's row is locked.
     Listing.objects.select_for_update().filter(pk=dataset).first()
     return own_listing(by.account, dataset)
-
-
-def _check_room(dataset: str, bps: int, *, without: UUID | None = None) -> None:
-    if check_bps(bps) == 0:
-        raise DraftRefusal("splits.zero", "A share of 0 % is not a share.", limit=1, actual=0)
-    others = contributors_of(dataset)
-    if without is not None:
-        others = others.exclude(pk=without)
-    promised = others.aggregate(total=Sum("bps"))["total"] or 0
-    if promised + bps > BPS:
-        raise DraftRefusal(
-            "splits.over_100_percent", "The shares add up to more than 100 %.", limit=BPS, actual=promised + bps,
-            todo="Lower some of them; you keep what is left.",
-        )  # fmt: skip
-    if others.count() >= SHARES_LIMIT:
-        raise DraftRefusal(
-            "splits.too_many", "Too many people share the income.", limit=SHARES_LIMIT, actual=others.count() + 1
-        )
