@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from provenance.adapters.local_node import Anvil, Kubo
 from tests.log_flush import flushable_log
@@ -18,6 +18,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 # Machines are noisy: how long one example takes says nothing about whether it is right.
 settings.register_profile("cadastre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cadastre")
+expect.set_options(timeout=60_000)
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "client", "admin_client"}
 

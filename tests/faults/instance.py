@@ -25,7 +25,7 @@ from provenance.adapters.local_process import free_port, last_words
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 120
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 180
 OURS = re.compile(r"CADASTRE_.*|DJANGO_SETTINGS_MODULE|DATABASE_URL|CELERY_BROKER_URL|PYTEST_.*")
 """What the test process was told and an instance of its own must not hear."""
 

@@ -18,8 +18,6 @@ PASSWORD = "correct horse battery staple"
 OWN_SCHEMES = {"blob", "data"}
 """What a page makes in the browser itself."""
 
-expect.set_options(timeout=30_000)
-
 
 class Visitor:
     """`wrong`: what was found so far. `expects`: words of console messages that belong to the journey."""
@@ -93,7 +91,7 @@ class Visitor:
         """Wait until the page says so."""
         expect(self.page.locator("main")).to_contain_text(words)
 
-    def reloads_until(self, words: str, *, times: int = 120) -> None:
+    def reloads_until(self, words: str, *, times: int = 360) -> None:
         """Load the page again until it says so, as a person does where a page does not follow by itself."""
         for _ in range(times):
             if words in self.page.locator("main").inner_text():
@@ -103,7 +101,7 @@ class Visitor:
             self.page.reload()
         raise AssertionError(f"The page never says {words!r}: {self.sees()}")
 
-    def clicks_until(self, link: str, words: str, *, times: int = 60) -> None:
+    def clicks_until(self, link: str, words: str, *, times: int = 360) -> None:
         """Click again until the page says so: it sends back whoever comes before the signer has answered."""
         for _ in range(times):
             self.clicks(link)

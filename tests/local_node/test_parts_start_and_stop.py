@@ -28,7 +28,7 @@ STARTER = """
 import sys, time
 from pathlib import Path
 from provenance.adapters.local_process import start_process
-started = start_process("sleeper", ["sleep", "600"], log=Path(sys.argv[1]), ready=lambda: True, seconds=5)
+started = start_process("sleeper", ["sleep", "600"], log=Path(sys.argv[1]), ready=lambda: True, seconds=60)
 print(started.process.pid, flush=True)
 time.sleep(600)
 """
@@ -40,7 +40,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not is_running(pid)
@@ -113,8 +113,14 @@ def test_a_program_that_ends_early_is_refused_with_its_last_words(tmp_path: Path
 def test_a_program_that_never_gets_ready_is_stopped_and_refused(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     command = ["sh", "-c", f"echo $$ > {pid_file}; exec sleep 600"]
+
+    def never() -> bool:
+        while not pid_file.exists() or not pid_file.read_text():
+            time.sleep(0.01)
+        return False
+
     with pytest.raises(LocalProcessFailed, match="is not ready") as refusal:
-        start_process("a server", command, log=tmp_path / "log", ready=lambda: False, seconds=0.5)
+        start_process("a server", command, log=tmp_path / "log", ready=never, seconds=0.5)
     assert refusal.value.limit == "0.5 s"
     assert wait_until_gone(int(pid_file.read_text()))
 

@@ -64,7 +64,7 @@ class Cluster:
             ],
             log=self.directory / "postgres.log",
             ready=lambda: accepts(self.port),
-            seconds=30,
+            seconds=60,
             stop_signal=STOP,
         )
 

@@ -36,7 +36,7 @@ class Server:
             [self.program, "--bind", "127.0.0.1", "--port", str(self.port), *nothing_kept],
             log=self.directory / "redis.log",
             ready=lambda: answers(self.port),
-            seconds=30,
+            seconds=60,
         )
 
     def stop(self) -> None:

@@ -118,8 +118,7 @@ def test_an_upload_goes_on_after_a_dropped_connection_and_a_reload(
     page.locator("#pick-files").set_input_files(photographs)
     expect(page.locator("#upload-list tr")).to_have_count(3)
     page.wait_for_function("document.querySelectorAll('#upload-list tr').length === 3")
-    expect.set_options(timeout=10_000)
-    for _ in range(200):
+    for _ in range(1_200):
         if SubmittedFile.objects.count() == 3:
             break
         page.wait_for_timeout(50)
