@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 
+from cadastre import __version__
 from cadastre.commands import Run, account, local, market, publish, verifying, wallet
 from cadastre.console import Console
 from cadastre.profile import Profile
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 refused, 2 usage, 3 verification failed, 4 not decided, 5 site unreachable.",
         parents=[common],
     )
+    parser.add_argument("--version", action="version", version=f"cadastre {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Run, words: str) -> argparse.ArgumentParser:

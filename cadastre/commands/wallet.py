@@ -11,7 +11,6 @@ from pathlib import Path
 from cadastre.commands import AddCommand
 from cadastre.session import Session
 from cadastre.wallet import Wallet
-from provenance.adapters.wallet_file import open_wallet
 from provenance.core.refusal import Refusal
 
 PAUSE = 1.0
@@ -39,6 +38,9 @@ def wallet_of(session: Session, options: argparse.Namespace) -> Wallet | None:
     """Return the wallet that `--wallet` names, connected to the account, or None. Raises KeyRefusal, ApiRefusal."""
     if options.wallet is None:
         return None
+    # Here, because eth_account takes longer to load than most commands to run.
+    from provenance.adapters.wallet_file import open_wallet
+
     phrase = os.environ.get("CADASTRE_WALLET_PASSPHRASE")
     if phrase is None:
         phrase = getpass.getpass(f"Passphrase of {options.wallet}: ")

@@ -14,18 +14,19 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-import httpx
-
 from provenance.core.refusal import Refusal
+
+if TYPE_CHECKING:
+    import httpx
 
 TRIES = 5
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 60.0
-TIMEOUT = httpx.Timeout(75.0, connect=10.0)
-"""Longer than the longest `Prefer: wait` that the API grants."""
+ANSWER_SECONDS, CONNECT_SECONDS = 75.0, 10.0
+"""How long an answer may take, longer than the longest `Prefer: wait` that the API grants; and a connection."""
 
 PIECE_BYTES = 4 * 1_048_576
 UNREACHABLE = "api.unreachable"
@@ -85,8 +86,13 @@ class ApiConnection:
         headers = {"User-Agent": "cadastre-client/1"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
+        # Here, because it takes longer to load than commands to run that ask no site.
+        import httpx
+
+        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
         # Nothing from the environment: a proxy set there would see the key of a site on this machine.
-        self._http = httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False, trust_env=False)
+        self._broken: type[Exception] = httpx.HTTPError
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +125,7 @@ class ApiConnection:
             pause = FIRST_PAUSE * 2 ** (attempt - 1)
             try:
                 answer = self._http.request(method, url, params=query, content=content, headers=sent)
-            except httpx.HTTPError as error:
+            except self._broken as error:
                 if attempt == tries:
                     raise _unreachable(self.url, error) from error
             else:

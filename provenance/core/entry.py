@@ -15,7 +15,6 @@ from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from eth_keys.datatypes import Signature as EthSignature
 
 from provenance.core.caip import Account
 from provenance.core.canonical import Json, document_bytes, parse_canonical
@@ -99,6 +98,9 @@ class PersonSignature:
         recovery = self.signature[64] - 27 if self.is_of_a_key else -1
         if recovery not in {0, 1} or s > SECP256K1_ORDER // 2:
             raise EntryRefusal("entry.signature_form", "The signature is not 65 bytes with low s and v 27 or 28.")
+        # Here, because eth_keys takes longer to load than most commands to run.
+        from eth_keys.datatypes import Signature as EthSignature
+
         try:
             key = EthSignature(vrs=(recovery, r, s)).recover_public_key_from_msg_hash(self.digest)
         except Exception as error:

@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-from eth_keys.datatypes import Signature
-from eth_keys.exceptions import BadSignature, ValidationError
-
 from provenance.core.keccak import keccak256
 from provenance.core.refusal import Refusal
 
@@ -152,6 +149,10 @@ class TypedData:
         if s > SECP256K1_ORDER // 2:
             # The twin with the other s is valid, too: whoever took both would see two signatures of one consent.
             raise TypedDataRefusal("signature.high_s", "The signature is not in its low-s form.")
+        # Here, because eth_keys takes longer to load than most commands to run.
+        from eth_keys.datatypes import Signature
+        from eth_keys.exceptions import BadSignature, ValidationError
+
         try:
             key = Signature(vrs=(v - 27, r, s)).recover_public_key_from_msg_hash(self.digest)
         except (BadSignature, ValidationError) as error:
