@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-from marketplace.models import PeriodRun, RateWindow
+from marketplace.models import CacheRow, PeriodRun, RateWindow
 from provenance.core.refusal import Refusal
 
 _TABLE = RateWindow._meta.db_table  # noqa: SLF001  # Django's own name for it
@@ -81,10 +81,11 @@ def end_period(job: str, period: str, *, now: datetime) -> None:
 
 
 def forget_before(now: datetime) -> int:
-    """Delete windows that have ended and period keys older than 90 days; return how many rows went."""
+    """Delete windows and cached values whose time is over, and period keys older than 90 days; return how many rows."""
     windows, _ = RateWindow.objects.filter(expires__lt=now).delete()
+    values, _ = CacheRow.objects.filter(expires__lt=now).delete()
     periods, _ = PeriodRun.objects.filter(started__lt=now - timedelta(days=90)).delete()
-    return windows + periods
+    return windows + values + periods
 
 
 def _spoken(seconds: int) -> str:

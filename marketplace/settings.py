@@ -181,6 +181,13 @@ else:
     }
 DATABASES = {"default": DATABASE}
 
+# "default" is where sign-in counts (django-allauth), so it is one for all processes. "process" is faster and holds what
+# may differ between them.
+CACHES = {
+    "default": {"BACKEND": "marketplace.shared_cache.DatabaseCache"},
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+
 # Queue: a doorbell. Tasks take what is due from the database, so nothing is stored in results or lost with a message.
 
 CELERY_BROKER_URL = environment.text("CELERY_BROKER_URL", "filesystem://")

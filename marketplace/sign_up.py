@@ -20,3 +20,7 @@ class AccountAdapter(DefaultAccountAdapter):
         user = super().save_user(request, user, form, commit=False)
         name = form.cleaned_data.get("display_name") or None
         return complete_sign_up(user=user, now=timezone.now(), display_name=name) if commit else user
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth counts the wrong passwords of an address apart for each name of this host that was asked.
+        return str(credentials.get("email", "")).lower()

@@ -16,7 +16,7 @@ from marketplace.models.accounts import (
 )
 from marketplace.models.catalog import Contributor, Draft, Listing, OfferRow, Quote, SlugRedirect, TermsRow
 from marketplace.models.journal import Alarm, JournalAccount, Transfer
-from marketplace.models.limits import IdempotencyRecord, PeriodRun, RateWindow
+from marketplace.models.limits import CacheRow, IdempotencyRecord, PeriodRun, RateWindow
 from marketplace.models.settlements import PaidTotal, PayeeRow, PayoutRow, Reconciliation, SettlementRow
 from marketplace.models.trade import Disclosure, LicenseRow, Order, UsageReport, VoucherRow
 from marketplace.models.wallets import WalletRequest
@@ -26,6 +26,7 @@ __all__ = [
     "AccountAddress",
     "Alarm",
     "ApiKey",
+    "CacheRow",
     "Contributor",
     "DerivedAddress",
     "Disclosure",

@@ -46,6 +46,22 @@ class RateWindow(models.Model):
         return f"{self.name} {self.window}"
 
 
+class CacheRow(models.Model):
+    """A value that every web process has to know for a while (`marketplace.shared_cache`)."""
+
+    # Django's longest key; it may hold an address, or the digest of an e-mail address, and goes when it expires.
+    key = models.CharField(max_length=250, primary_key=True)
+    value = models.JSONField()
+    expires = models.DateTimeField()
+
+    class Meta:
+        # The task that deletes old ones.
+        indexes: ClassVar = [models.Index(fields=["expires"], name="cache_row_by_expiry")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class PeriodRun(models.Model):
     """Proof that a periodic job ran for a period: of two beats that ring, one inserts the row and runs."""
 

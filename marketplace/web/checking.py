@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
@@ -65,10 +65,11 @@ def check_dataset(
     state = [log.checkpoint, *names, manifest, root, f"{anchor.size} {anchor.root}" if anchor else ""]
     # What was found is kept in words, so each language keeps its own.
     key = f"checked:{get_language()}:" + hashlib.sha256("\0".join(state).encode()).hexdigest()
-    found: Checked | None = cache.get(key)
+    kept = caches["process"]
+    found: Checked | None = kept.get(key)
     if found is None:
         found = Checked(now, tuple(_steps(log, names, manifest, root, anchor)))
-        cache.set(key, found, KEPT_SECONDS)
+        kept.set(key, found, KEPT_SECONDS)
     return found
 
 

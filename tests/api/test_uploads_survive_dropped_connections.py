@@ -183,7 +183,7 @@ def gunicorn(site, var, settings):
     """The web process as `make run` starts it, on the test's database and folders."""
     port = free_port()
     environment = {
-        **os.environ, "DATABASE_URL": _database_url(), "CADASTRE_VAR": str(var),
+        **os.environ, "DATABASE_URL": database_url(), "CADASTRE_VAR": str(var),
         "CADASTRE_UPLOAD_DIR": str(settings.CADASTRE_UPLOAD_DIR), "CADASTRE_SECRET_KEY": settings.SECRET_KEY,
         "DJANGO_SETTINGS_MODULE": "marketplace.settings",
     }  # fmt: skip
@@ -206,7 +206,7 @@ def gunicorn(site, var, settings):
         process.wait(60)
 
 
-def _database_url() -> str:
+def database_url() -> str:
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{database['NAME']}"

@@ -7,7 +7,7 @@ import html
 import re
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.test import Client
 
 from cadastre.client import Client as ApiClient
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _nothing_kept():
-    cache.clear()
+    caches["process"].clear()
 
 
 def page(visitor: Client, address: str) -> str:
@@ -81,7 +81,7 @@ def test_copies_that_were_not_read_back_are_not_called_checked_and_a_missing_one
     line = "The stored copies were read back, and their bytes are the right ones"
     PinRow.objects.update(audited=None)
     assert "not checked" in checks(visitor, story)[line]
-    cache.clear()
+    caches["process"].clear()
     PinRow.objects.update(cause="the disk is gone")
     assert checks(visitor, story)[line] == "✕ fail"
 
