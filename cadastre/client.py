@@ -115,6 +115,14 @@ class Client:
         """Return a price that stands for some minutes: total, fee, terms."""
         return dict(self.post("/quotes", {"dataset": dataset, "offer": offer}))
 
+    def private_offers(self) -> Iterator[Document]:
+        """Yield the offers that owners made to this account alone, newest first; `buy(quote=…)` takes their ids."""
+        return self.every("/quotes")
+
+    def private_offer(self, quote: str) -> Document:
+        """Return one of them, or another quote of the account, by its id."""
+        return dict(self.get(f"/quotes/{quote}"))
+
     def buy(
         self,
         *,
@@ -124,13 +132,15 @@ class Client:
         key: str | None = None,
         wallet: Wallet | None = None,
         fresh_licensee: bool = False,
+        price: int | None = None,
         say: Callable[[str], None] = lambda _state: None,
         seconds: float = 600,
     ) -> Document:
         """Order a license and wait until it is final. `recipient` is the age recipient that the data is opened for.
 
-        `wallet`: a connected wallet that pays a public offer, and holds the license unless `fresh_licensee`; it signs
-        when the order asks for it, and only for what this order costs. With the same `key` a second call, also from
+        `wallet`: a connected wallet that pays, and holds the license unless `fresh_licensee` (a private offer is always
+        held by a fresh address). It signs when the order asks for it, for this offer, and for no other price than
+        `price`, in base units, where that is given. With the same `key` a second call, also from
         another machine, returns the same order: nothing is paid twice.
         Raises ClientRefusal when the order fails or is not final within `seconds`.
         """
@@ -142,7 +152,8 @@ class Client:
         while order["state"] not in ORDER_SETTLED:
             say(order["state"])
             if wallet is not None and order["signature"] is not None and order["signature"]["state"] == "wanted":
-                self._pay(order, wallet, offer=offer, fresh_licensee=fresh_licensee)
+                known = self._offer_of(order, quote)
+                self._pay(order, wallet, known, wanted=offer, fresh_licensee=fresh_licensee, price=price)
             if time.monotonic() > deadline:
                 raise ClientRefusal(
                     "order.slow", f"Order {order['id']} is still {order['state']}. It goes on without you.",
@@ -278,16 +289,32 @@ class Client:
         """Give a wallet's signature for a question, by its id; twice is once."""
         return dict(self.post(f"/signatures/{asked}", {"signature": signature}))
 
-    def _pay(self, order: Document, wallet: Wallet, *, offer: str | None, fresh_licensee: bool) -> None:
+    def _offer_of(self, order: Document, quote: str | None) -> Document:
+        if quote is not None:
+            return dict(self.get(f"/quotes/{quote}/offer"))
         found = next((each for each in self.offers(order["dataset"]) if each["digest"] == order["offer"]), None)
-        holds = order["licensee"] == wallet.address
-        if found is None or order["offer"] != (offer or order["offer"]) or holds == fresh_licensee:
-            raise ClientRefusal(
-                "order.offer", "The order is not for this public offer, or another licensee. The wallet did not sign.",
-                actual=order["id"], todo="Look at the order; what is not signed is not paid.",
-            )  # fmt: skip
-        signature = wallet.sign_payment(order, found, price=int(order["total"]["amount"]))
-        self.give_signature(order["signature"]["id"], signature)
+        if found is None:
+            raise _unsigned("order.offer", "The order is for an offer that its dataset does not have", order)
+        return found
+
+    def _pay(
+        self,
+        order: Document,
+        wallet: Wallet,
+        known: Document,
+        *,
+        wanted: str | None,
+        fresh_licensee: bool,
+        price: int | None,
+    ) -> None:
+        total = int(order["total"]["amount"])
+        if order["offer"] != (wanted or known["digest"]):
+            raise _unsigned("order.offer", "The order is for another offer", order)
+        if (order["licensee"] == wallet.address) == fresh_licensee:
+            raise _unsigned("order.licensee", "The order is for another licensee", order)
+        if price is not None and total != price:
+            raise _unsigned("order.price", f"The order costs {total} base units, not {price}", order)
+        self.give_signature(order["signature"]["id"], wallet.sign_payment(order, known, price=total))
 
     def _announce(self, draft: str, file: LocalFile) -> str:
         told = {"path": file.path, "sha256": file.sha256()}
@@ -300,3 +327,10 @@ class Client:
 
     def _waited(self, path: str) -> Reply:
         return self.connection.request("GET", f"/api/v1{path}", headers=WAIT)
+
+
+def _unsigned(code: str, sentence: str, order: Document) -> ClientRefusal:
+    return ClientRefusal(
+        code, f"{sentence}. The wallet did not sign.", actual=order["id"],
+        todo="Look at the order; what is not signed is not paid.",
+    )  # fmt: skip

@@ -38,7 +38,9 @@ def add_commands(add: AddCommand) -> None:
 
     buy = add("buy", buy_license, "license a dataset")
     buy.add_argument("dataset", help="its id, or ACCOUNT/NAME")
-    buy.add_argument("--offer", metavar="DIGEST", help="one of its offers (default: the current one)")
+    chosen = buy.add_mutually_exclusive_group()
+    chosen.add_argument("--offer", metavar="DIGEST", help="one of its offers (default: the current one)")
+    chosen.add_argument("--quote", metavar="ID", help="an offer that was made to you alone, as `offers` names it")
     buy.add_argument("--max-price", type=units, metavar="UNITS", help="refuse to pay more, in base units")
     buy.add_argument(
         "--key", help="idempotency key: the same key never buys twice (default: made from offer and --out)"
@@ -47,6 +49,9 @@ def add_commands(add: AddCommand) -> None:
     add_wallet_option(buy, "pay from your own wallet, which then holds the license; visible on the chain")
     buy.add_argument("--fresh-licensee", action="store_true", help="let a fresh address hold what the wallet pays")
     buy.add_argument("--out", type=Path, default=Path("bundle.json"), help="where to write the license bundle")
+
+    offers = add("offers", list_offers, "list what a dataset is sold for, and what was offered to you alone")
+    offers.add_argument("dataset", nargs="?", help="its id, or ACCOUNT/NAME; without it only what was offered to you")
 
     order = add("order", show_order, "look at an order")
     order.add_argument("order")
@@ -96,21 +101,24 @@ def buy_license(session: Session, options: argparse.Namespace) -> int:
     """Quote, order, wait, and keep the bundle."""
     profile = session.profile.with_identity()
     dataset = session.client.dataset(options.dataset)
-    quote = session.client.quote(dataset["id"], offer=options.offer)
+    quote = _quote(session, dataset["id"], options)
     price = quote["total"]["amount"]
     if options.max_price is not None and int(price) > int(options.max_price):
         raise MarketRefusal("buy.price", "The price is higher than you allowed.", limit=options.max_price, actual=price)
     session.console.say(f"{dataset['title']}: {quote['total']['text']}. {' '.join(quote['sentences'][:2])}")
     # Made from what is bought, so that the same command after a lost reply finds the same order.
     wallet = wallet_of(session, options)
-    how = "" if wallet is None else f":{wallet.address}:{options.fresh_licensee}"
+    fresh = wallet is not None and (options.fresh_licensee or quote["private"])
+    how = "" if wallet is None else f":{wallet.address}:{fresh}"
     key = options.key or hashlib.sha256(f"{quote['offer']}:{options.out.resolve()}{how}".encode()).hexdigest()
     order = session.client.buy(
+        quote=quote["id"] if quote["private"] else None,
         offer=quote["offer"],
         recipient=options.recipient or profile.recipient,
         key=key,
         wallet=wallet,
-        fresh_licensee=options.fresh_licensee,
+        fresh_licensee=fresh,
+        price=int(price),
         say=lambda state: session.console.progress(f"Order {state} …"),
     )
     if order["state"] == "approval":
@@ -126,6 +134,25 @@ def buy_license(session: Session, options: argparse.Namespace) -> int:
         f"License bundle: {options.out} (with the data it needs neither this site nor an account)",
         f"Next: cadastre get {options.out}",
     )
+    return 0
+
+
+def list_offers(session: Session, options: argparse.Namespace) -> int:
+    """Print digests and ids that `buy` takes, with prices and terms in a sentence."""
+    client = session.client
+    dataset = client.dataset(options.dataset)["id"] if options.dataset else None
+    public = client.offers(dataset) if dataset else []
+    has_account = session.profile.key_for(session.site) is not None
+    private = [each for each in client.private_offers() if dataset in {None, each["dataset"]}] if has_account else []
+    lines = [f"{each['price']['text']}  {each['sentences'][0]}  To buy it: --offer {each['digest']}" for each in public]
+    lines += [
+        f"{each['total']['text']}  {each['title']} ({each['dataset']}), to you alone until {each['expires'][:10]}  "
+        f"{each['sentences'][0]}  "
+        + (f"To buy it: --quote {each['id']}" if each["state"] == "ready" else "Its owner has not signed it yet.")
+        for each in private
+    ]
+    nothing = "There is no offer. Ask the owner for one." if dataset else "Nothing was offered to you alone."
+    session.console.result({"public": public, "private": private}, *(lines or [nothing]))
     return 0
 
 
@@ -183,6 +210,19 @@ def report_usage(session: Session, options: argparse.Namespace) -> int:
         f"So far under this license: {found['cumulative_amount']['text']}. Report {found['digest']}",
     )
     return 0
+
+
+def _quote(session: Session, dataset: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return a new quote of a public offer, or the private offer that was named."""
+    if options.quote is None:
+        return session.client.quote(dataset, offer=options.offer)
+    found = session.client.private_offer(options.quote)
+    if found["dataset"] != dataset:
+        raise MarketRefusal(
+            "buy.quote", "This offer is of another dataset.", limit=dataset, actual=found["dataset"],
+            todo=f"Run: cadastre buy {found['dataset']} --quote {options.quote}",
+        )  # fmt: skip
+    return found
 
 
 def _subject(session: Session, name: str, *, secret: bool) -> dict[str, str]:

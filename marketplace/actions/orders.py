@@ -188,10 +188,7 @@ def _begun(payer: str) -> Order.State:
 
 
 def _place(by: Actor, wish: _Wish, now: datetime) -> Order:
-    quote = None if wish.quote is None else _take_quote(by, wish.quote, now)
-    row = _public_offer(wish.offer, now) if quote is None else quote.offer
-    if row is None:
-        raise OrderRefusal("order.quote_wanted", "The quote is not ready yet.", todo="Try again in a few seconds.")
+    quote, row = (None, _public_offer(wish.offer, now)) if wish.quote is None else _take_quote(by, wish.quote, now)
     if by.spend_limit is not None and row.price > by.spend_limit:
         raise OrderRefusal(
             "order.over_limit", "The price is over your limit.", limit=by.spend_limit, actual=row.price,
@@ -277,8 +274,12 @@ def _pay(order: Order, now: datetime) -> None:
     order.intent_key = intent.key
 
 
-def _take_quote(by: Actor, quote_id: UUID, now: datetime) -> Quote:
+def _take_quote(by: Actor, quote_id: UUID, now: datetime) -> tuple[Quote, OfferRow]:
     quote = own_quote(by.account, quote_id)
+    if quote.offer is None:
+        raise OrderRefusal(
+            "order.quote_wanted", "The owner has not signed this offer yet.", todo="Try again in a few seconds."
+        )
     taken = Quote.objects.filter(pk=quote.pk, state=Quote.State.READY, expires__gt=now).update(
         state=Quote.State.ORDERED
     )
@@ -287,7 +288,7 @@ def _take_quote(by: Actor, quote_id: UUID, now: datetime) -> Quote:
             "order.quote", "This quote cannot be ordered.", limit=str(Quote.State.READY),
             actual="expired" if quote.expires <= now else str(quote.state), todo="Ask for a new quote.",
         )  # fmt: skip
-    return quote
+    return quote, quote.offer
 
 
 def _public_offer(digest: str, now: datetime) -> OfferRow:

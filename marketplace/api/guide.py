@@ -49,6 +49,7 @@ PARAMETERS: Mapping[str, str] = {
     "name": "`{account}/{dataset}`: the one dataset with this name, also one that it had; stands alone.",
     "order": "Id of an order of your account.",
     "q": "Words that title, creator, names or description contain, all of them.",
+    "quote": "Id of a quote to your account.",
     "recipient": "Another age recipient than the order's, for which a grant was made.",
     "sha256": "Digest of a document, as chain, log or another document names it.",
     "signature": "Id of a question to a wallet, as `GET /signatures` names it.",
@@ -103,6 +104,10 @@ OPERATIONS: Mapping[str, str] = {
     "`remove`: its files leave the draft.",
     "post_look_up": "By digest: exact matches. With the file itself: near ones, too; nothing of it is kept. Names "
     "datasets, never files. No match is no proof that a work was never used.",
+    "get_quotes": "What owners offered to this account alone: not listed, and nobody else can accept it, here or on "
+    "chain. Order one by its id.",
+    "get_quotes_quote_offer": "As document, with the owner's signature: what a wallet compares with what it is to "
+    "sign.",
     "post_quotes": "Of the current offer, unless `offer` names another. Stands for some minutes and is ordered once. "
     "`units` says what metered use of so many units would cost.",
     "post_orders": "By quote or by offer. The license is active once the payment is final; a failed order costs "

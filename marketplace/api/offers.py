@@ -75,7 +75,7 @@ class OffersResource(Resource):
     @operation("Live public offers, newest first", answer=Page[Offer], query=PageQuery)
     def get(self, request: Request, dataset: str) -> HttpResponse:
         registered(dataset)
-        found = [_shown(row) for row in public_offers(dataset, now=self.now)]
+        found = [shown_offer(row) for row in public_offers(dataset, now=self.now)]
         return self.answer(page_of_list(found, query=self.query(PageQuery), request=self.http), public=True)
 
 
@@ -121,7 +121,8 @@ class ListingResource(Resource):
         )
 
 
-def _shown(row: OfferRow) -> Offer:
+def shown_offer(row: OfferRow) -> Offer:
+    """Return an offer as the API shows it."""
     terms = offer_terms(row)
     return Offer(
         digest=row.digest,

@@ -106,6 +106,8 @@ urlpatterns = [
     path("datasets/<dataset:dataset>/blocks/<cid:cid>", blocks.OpenBlockResource.as_view()),
     path("look-up", look_up.LookUpResource.as_view()),
     path("quotes", quotes.QuotesResource.as_view()),
+    path("quotes/<uuid:quote>", quotes.QuoteResource.as_view()),
+    path("quotes/<uuid:quote>/offer", quotes.QuotedOfferResource.as_view()),
     path("orders", orders.OrdersResource.as_view()),
     path("orders/<uuid:order>", orders.OrderResource.as_view()),
     path("orders/<uuid:order>/approve", orders.ApproveResource.as_view()),

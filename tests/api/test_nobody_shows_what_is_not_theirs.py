@@ -11,7 +11,7 @@ from marketplace.api.names import id_of
 from marketplace.models import LicenseRow, Listing
 from provenance.core.cid import Cid
 from provenance.models import ContentAct, DatasetRecord, Document, GrantRow, PackageRecord, Submission, VersionRecord
-from tests.api.conftest import Person, Site
+from tests.api.conftest import PRICE, RECIPIENT, Person, Site
 from tests.api.test_nobody_holds_up_the_others import metered, work
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +103,31 @@ def test_whoever_was_offered_it_finds_the_private_offer_in_their_bundle(site, ad
     answer = cleo.api().get(f"/licenses/{id_of(row.pk)}/bundle")
     assert answer.status_code == 200, answer.content
     assert str(quote.offer_id) in answer.json()["documents"]
+
+
+def test_a_private_offer_is_shown_to_its_buyer_alone_and_ordered_once_it_is_signed(site, ada, cleo, mallory, listing):
+    site.give(cleo, PRICE)
+    made = make_private_offer(
+        by=ada.actor, dataset=listing.dataset, buyer="cleo", terms=metered(), price=7, hold_seconds=0, now=site.now
+    )
+    api = cleo.api()
+    (quote,) = api.get("/quotes").json()["results"]
+    assert (quote["id"], quote["private"], quote["state"], quote["offer"]) == (str(made.pk), True, "wanted", None)
+    assert (quote["total"]["amount"], quote["title"], quote["sentences"][0][:7]) == ("7", listing.title, "You may")
+    early = api.post("/orders", {"quote": quote["id"], "recipient": RECIPIENT}, key="a")
+    assert (early.status_code, early.json()["code"]) == (409, "order.quote_wanted")
+    assert api.get(f"/quotes/{quote['id']}/offer").json()["code"] == "offer.not_found"
+    work(site)
+    signed = api.get(f"/quotes/{quote['id']}").json()
+    offer = api.get(f"/quotes/{quote['id']}/offer").json()
+    assert (signed["state"], signed["offer"], signed["terms"]) == ("ready", offer["digest"], offer["terms_digest"])
+    assert mallory.api().get("/quotes").json()["results"] == []
+    for path in (f"/quotes/{quote['id']}", f"/quotes/{quote['id']}/offer"):
+        hidden = mallory.api().get(path)
+        assert (hidden.status_code, hidden.json()["code"]) == (404, "quote.not_found")
+    assert api.post("/orders", {"quote": quote["id"], "recipient": RECIPIENT}, key="b").status_code == 202
+    assert api.get("/quotes").json()["results"] == []
+    assert api.get(f"/quotes/{quote['id']}").json()["state"] == "ordered"
 
 
 def test_a_manifest_that_names_another_owner_does_not_speak_for_whoever_registered_it(site, ada, ben, visitor):

@@ -16,6 +16,13 @@ from tests.client.test_publishing_takes_one_command import Publication
 MONEY = {"amount": "240000000", "token": "eip155:31337/erc20:0x" + "c3" * 20, "text": "240.00 TUSD"}
 ORDER = {"id": "o-1", "state": "final", "license": LICENSE_ID, "tx": "0x" + "7c" * 32, "total": MONEY, "cause": None}
 ROW = {"id": DATASET_ID, "title": "Tide pools", "creator": "Ada", "price": MONEY}
+SENTENCES = ["You may train.", "Credit Ada.", "More."]
+QUOTE = {
+    "id": "q-1", "offer": "0f" * 32, "dataset": DATASET_ID, "title": "Tide pools", "total": MONEY, "private": False,
+    "state": "ready", "expires": "2026-12-01T12:00:00Z", "sentences": SENTENCES,
+}  # fmt: skip
+PRIVATE = {**QUOTE, "id": "q-2", "offer": "1f" * 32, "private": True}
+OFFER = {"digest": "0f" * 32, "price": MONEY, "sentences": SENTENCES}
 SEARCHED = {"datasets": 3, "index_version": 9, "algorithms": ["cadastre.text/1"], "time": "2026-11-20T12:00:00Z"}
 
 
@@ -31,8 +38,10 @@ def market(site, cleo, goods):
     site.on("GET", "/api/v1/datasets", {"results": [ROW], "next": None})
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}", ROW)
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}/trail", Answer(goods.bundle().to_bytes()))
-    quote = {"id": "q-1", "offer": "0f" * 32, "total": MONEY, "sentences": ["You may train.", "Credit Ada.", "More."]}
-    site.on("POST", "/api/v1/quotes", Answer(quote, 201))
+    site.on("POST", "/api/v1/quotes", Answer(QUOTE, 201))
+    site.on("GET", "/api/v1/quotes", {"results": [PRIVATE], "next": None})
+    site.on("GET", "/api/v1/quotes/q-2", PRIVATE)
+    site.on("GET", f"/api/v1/datasets/{DATASET_ID}/offers", {"results": [OFFER], "next": None})
     site.on("POST", "/api/v1/orders", Answer(ORDER, 201))
     site.on("GET", "/api/v1/orders/o-1", ORDER)
     site.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", Answer(goods.bundle().to_bytes()))
@@ -70,6 +79,7 @@ def words_of(command, tmp_path):
         "wallet": ["list"],
         "search": ["tide"],
         "buy": [DATASET_ID, "--out", tmp_path / "bundle.json"],
+        "offers": [DATASET_ID],
         "order": ["o-1"],
         "get": [LICENSE_ID, "--to", tmp_path / "data"],
         "report-usage": [LICENSE_ID, *USAGE],
@@ -104,6 +114,26 @@ def test_every_command_is_quiet_on_standard_error_when_asked(command, run, marke
     (tmp_path / "true.json").write_bytes(goods.bundle().to_bytes())
     said = run("--quiet", command, *words_of(command, tmp_path))
     assert said.err == "" or said.code == 4
+
+
+def test_offers_names_what_buy_takes(run, market):
+    said = run("offers", DATASET_ID)
+    assert f"--offer {OFFER['digest']}" in said.out
+    assert f"--quote {PRIVATE['id']}" in said.out
+    assert run("offers").out.count("To buy it") == 1, "without a dataset only what was offered to the account"
+    assert run("offers", "--json").json() == {"public": [], "private": [PRIVATE]}
+    market.on("GET", "/api/v1/quotes", {"results": [], "next": None})
+    assert run("offers").out == "Nothing was offered to you alone.\n"
+
+
+def test_a_private_offer_is_ordered_by_its_quote_and_one_of_another_dataset_is_not(run, market, tmp_path):
+    said = run("buy", DATASET_ID, "--quote", "q-2", "--out", tmp_path / "bundle.json")
+    assert said.code == 0, said.err
+    assert market.requests("POST", "/api/v1/orders")[0].json()["quote"] == "q-2"
+    market.on("GET", "/api/v1/quotes/q-2", {**PRIVATE, "dataset": DATASET_ID[:-1] + "9"})
+    said = run("buy", DATASET_ID, "--quote", "q-2")
+    assert (said.code, "another dataset" in said.err) == (1, True)
+    assert len(market.requests("POST", "/api/v1/orders")) == 1
 
 
 def test_a_refusal_is_one_line_and_exit_code_1(run, site, cleo):

@@ -16,6 +16,7 @@ from cadastre.commands import wallet as wallet_commands
 from cadastre.console import Console
 from cadastre.wallet import WalletRefusal
 from marketplace.actions.api_keys import create_api_key
+from marketplace.actions.quotes import make_private_offer
 from marketplace.api.names import id_of
 from marketplace.models import Draft, LicenseRow, Listing, Order, VoucherRow
 from marketplace.queries.actors import Actor
@@ -101,6 +102,53 @@ def test_buy_and_report_with_a_wallet(
     assert VoucherRow.objects.get().state == VoucherRow.State.CHARGED
     listed = run("wallet", "list")
     assert listed.out.strip() == f"{address()}  signs where it is named"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wallet_pays_an_offer_that_was_made_to_its_account_alone(
+    register: Register, ada, cleo, mallory, run, keyfile, meanwhile, monkeypatch, live_server, tmp_path
+):
+    listing = register.publish(ada, price=PRICE)
+    made = make_private_offer(
+        by=ada, dataset=listing.pk, buyer="cleo", terms=terms(), price=7_000_000, hold_seconds=0, now=register.now
+    )
+    fund(register, 7_000_000)
+    register.run()
+    monkeypatch.setattr(Client, "bundle", lambda *_a, **_k: b"{}")  # bundles have tests of their own
+    program(cleo, monkeypatch, live_server)
+    (offered,) = run("offers", "--json").json()["private"]
+    assert (offered["id"], offered["dataset"]) == (str(made.pk), id_of(listing.pk))
+    words = ["buy", id_of(listing.pk), "--quote", made.pk, "--recipient", RECIPIENT, "--out", tmp_path / "b.json"]
+    said = run(*words, "--wallet", keyfile, "--json")
+    assert said.code == 0, said.err
+    order = said.json()
+    assert (order["state"], order["payer"], order["total"]["amount"]) == ("final", address(), "7000000")
+    assert order["licensee"] != address(), "the offer names a fresh address of the account's"
+    assert run(*words, "--wallet", keyfile, "--json").json()["id"] == order["id"]
+    assert Order.objects.count() == LicenseRow.objects.count() == 1
+    program(mallory, monkeypatch, live_server)
+    refused = run(*words)
+    assert (refused.code, "There is no such quote" in refused.err) == (1, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wallet_pays_no_other_price_than_the_one_that_was_shown(
+    register: Register, ada, cleo, run, keyfile, meanwhile, monkeypatch, live_server, tmp_path
+):
+    listing = register.publish(ada, price=PRICE)
+    fund(register, PRICE)
+    program(cleo, monkeypatch, live_server)
+    honest = Client.quote
+
+    def cheap(client: Client, dataset: str, **chosen: Any) -> Any:
+        quote = honest(client, dataset, **chosen)
+        return {**quote, "total": {**quote["total"], "amount": "1", "text": "0.000001 TUSD"}}
+
+    monkeypatch.setattr(Client, "quote", cheap)
+    said = run("buy", id_of(listing.pk), "--wallet", keyfile, "--recipient", RECIPIENT, "--out", tmp_path / "b.json")
+    assert (said.code, "costs 240000000 base units, not 1. The wallet did not sign" in said.err) == (1, True), said.err
+    assert Order.objects.get().state == Order.State.SIGNING
+    assert register.on_chain(address()) == PRICE
 
 
 @pytest.mark.django_db(transaction=True)
