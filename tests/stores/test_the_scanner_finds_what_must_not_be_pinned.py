@@ -8,11 +8,25 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from provenance.adapters.scanner import EICAR, AllScanners, ClamdScanner, SignatureScanner
+from provenance.adapters.scanner import _OVERLAP, _PATTERNS, EICAR, AllScanners, ClamdScanner, SignatureScanner
 from provenance.ports import Finding, Scanner, ScannerRefusal
 
 PRIVATE_KEY = b"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA" + b"q" * 60 + b"\n-----END RSA PRIVATE KEY-----\n"
+
+AGE_IDENTITY = b"AGE-SECRET-KEY-1" + b"Q" * 58
+SECRETS = (
+    EICAR, PRIVATE_KEY, AGE_IDENTITY, b"AKIAIOSFODNN7EXAMPLE", b"ghp_" + b"a1" * 18, b"github_pat_" + b"b2" * 41,
+    b"xoxb-1234567890-1234567890-" + b"c3" * 12,
+)  # fmt: skip
+PIECES = st.one_of(
+    st.sampled_from(SECRETS),
+    st.sampled_from([pattern.needle for pattern in _PATTERNS]),
+    st.builds(lambda secret, end: secret[:end], st.sampled_from(SECRETS), st.integers(1, 30)),
+    st.sampled_from((b" ", b"\n", b"-", b"A", b"x" * 600)),
+)
 
 
 def _findings(scanner: Scanner, data: bytes, *, step: int = 1000) -> tuple[Finding, ...]:
@@ -27,9 +41,11 @@ def _findings(scanner: Scanner, data: bytes, *, step: int = 1000) -> tuple[Findi
     [
         (b"some text " * 300 + EICAR, "malware.eicar"),
         (b"config:\n" * 300 + PRIVATE_KEY, "secret.private_key"),
-        (b"key = AGE-SECRET-KEY-1" + b"Q" * 58, "secret.age_identity"),
+        (b"key = " + AGE_IDENTITY, "secret.age_identity"),
         (b"aws AKIAIOSFODNN7EXAMPLE ", "secret.aws_key"),
         (b"token ghp_" + b"a1" * 18 + b" ", "secret.github_token"),
+        (b"token github_pat_" + b"b2" * 41 + b" ", "secret.github_token"),
+        (b"token xoxb-1234567890-1234567890-" + b"c3" * 12 + b" ", "secret.slack_token"),
         (b"\x7fELF\x02\x01" + bytes(100), "program.header"),
         (b"MZ" + bytes(58) + (0x80).to_bytes(4, "little") + bytes(0x40) + b"PE\0\0", "program.header"),
     ],
@@ -42,6 +58,20 @@ def test_malware_programs_and_secrets_are_found(data: bytes, code: str) -> None:
 def test_what_lies_across_two_chunks_is_found_once_and_at_its_place(step: int) -> None:
     found = _findings(SignatureScanner(), b"x" * 1000 + PRIVATE_KEY + b"x" * 1000, step=step)
     assert [(finding.code, finding.offset) for finding in found] == [("secret.private_key", 1000)]
+
+
+@given(st.lists(PIECES, max_size=12).map(b"".join), st.integers(1, 3000))
+@example(b"AKI" + AGE_IDENTITY, 1000)  # the end of one needle is the beginning of another
+def test_one_search_finds_what_one_after_the_other_would(data: bytes, step: int) -> None:
+    expected: dict[str, int] = {}
+    for start in range(0, len(data), step):
+        first = max(0, start - _OVERLAP)
+        for pattern in _PATTERNS:
+            match = pattern.expression.search(data[first : start + step])
+            if match is not None:
+                expected.setdefault(pattern.code, first + match.start())
+    found = _findings(SignatureScanner(), data, step=step)
+    assert {finding.code: finding.offset for finding in found} == expected
 
 
 @pytest.mark.parametrize(
