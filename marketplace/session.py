@@ -6,7 +6,9 @@ Pages and API read the same session, so that both act for the same account.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from allauth.account.authentication import get_authentication_records
 from django.conf import settings
@@ -42,6 +44,15 @@ def has_second_factor(request: HttpRequest, user: User, *, now: float) -> bool:
     since = now - SECOND_FACTOR_LASTS.total_seconds()
     records = get_authentication_records(request, user)
     return any(record.get("method") == "mfa" and record.get("at", 0) >= since for record in records)
+
+
+def login_of(request: HttpRequest, credentials: Mapping[str, Any] | None) -> str:
+    """Return the e-mail address that somebody signs in with: wrong passwords lock it, and nobody beside it.
+
+    django-allauth hands it on as `email`, where django-axes does not look by itself.
+    """
+    given = credentials or {}
+    return str(given.get("email") or given.get("login") or request.POST.get("login", "")).lower()
 
 
 def address_of(request: HttpRequest) -> str:

@@ -71,6 +71,16 @@ def test_failed_sign_ins_are_counted_by_the_real_address(settings: Settings) -> 
     assert seen[-1] == 429
 
 
+def test_wrong_passwords_for_one_account_lock_nobody_else_at_the_same_address(settings: Settings) -> None:
+    settings.AXES_FAILURE_LIMIT = 3
+    ada, cleo = person("Ada").membership.user.email, person("Cleo").membership.user.email
+    seen = [Client().post("/account/login/", {"login": ada, "password": "not hers"}).status_code for _ in range(3)]
+    assert seen[-1] == 429
+    right = Client().post("/account/login/", {"login": ada.upper(), "password": "Ada-keeps-a-secret"})
+    assert right.status_code == 429, "her account waits, however the address is written"
+    assert Client().post("/account/login/", {"login": cleo, "password": "Cleo-keeps-a-secret"}).status_code == 302
+
+
 def test_behind_a_proxy_one_visitors_wrong_passwords_and_look_ups_are_not_anothers(settings: Settings) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1

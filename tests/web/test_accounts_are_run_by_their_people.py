@@ -62,6 +62,12 @@ def test_too_many_wrong_passwords_lock_for_a_while(site: Site, ada: Person, visi
     assert "Too many wrong passwords" in text_of(answer)
     right = visitor.post(reverse("account_login"), {"login": "ada@example.org", "password": "Ada-keeps-a-secret"})
     assert right.status_code == 429
+    visitor.post(reverse("account_reset_password"), {"email": "ada@example.org"})
+    link = re.search(r"/account/password/reset/key/\S+", mail.outbox[-1].body)[0]
+    form = visitor.get(link, follow=True).request["PATH_INFO"]
+    assert visitor.post(form, {"password1": "kelp-and-wrack-12", "password2": "kelp-and-wrack-12"}).status_code == 302
+    answer = visitor.post(reverse("account_login"), {"login": "ada@example.org", "password": "kelp-and-wrack-12"})
+    assert answer.status_code == 302, "a new password unlocks at once"
 
 
 def test_a_form_from_elsewhere_changes_nothing(site: Site, ada: Person):
