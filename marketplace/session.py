@@ -46,6 +46,11 @@ def has_second_factor(request: HttpRequest, user: User, *, now: float) -> bool:
     return any(record.get("method") == "mfa" and record.get("at", 0) >= since for record in records)
 
 
+def shown_to_oneself(user: User) -> str:
+    """Return what people read about themselves when they sign in; their number here tells how many others there are."""
+    return user.email
+
+
 def login_of(request: HttpRequest, credentials: Mapping[str, Any] | None) -> str:
     """Return the e-mail address that somebody signs in with: wrong passwords lock it, and nobody beside it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core import mail
+from django.test import Client
 
 from marketplace.actions.accounts import create_organization
 from marketplace.actions.custody import derive_addresses
@@ -99,3 +100,17 @@ def test_nobodys_letter_box_is_filled_by_inviting_again_and_again(site: Site, ad
         organization.actor.account.invitations.update(state="revoked")
     assert [letter.to for letter in mail.outbox] == [["victim@example.org"]] * 2
     assert organization.actor.account.invitations.count() == 2
+
+
+def test_no_shared_cache_may_keep_what_a_session_was_answered(site: Site, ada: Person):
+    client = browser(ada)
+    for address in ("/", "/settings", "/balance", "/licenses", "/earnings", "/settings/key", "/nothing-here"):
+        assert client.get(address)["Cache-Control"] == "private, no-cache", address
+    assert client.get("/settings/keys")["Cache-Control"] == "no-store", "what a page says itself stays"
+    assert "Cache-Control" not in Client().get("/").headers, "what everybody is answered may be kept"
+
+
+def test_signing_in_greets_with_the_address_and_not_with_a_number_that_counts_the_others(site: Site, ada: Person):
+    right = {"login": "ada@example.org", "password": "Ada-keeps-a-secret"}
+    answer = Client().post("/account/login/", right, follow=True)
+    assert "Successfully signed in as ada@example.org." in answer.content.decode()
