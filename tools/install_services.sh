@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers and the browser that the tests drive, where Debian's packages have them and they are missing.
+# Installs the servers, the browser and the compiler that the tests need, where Debian's packages have them and they are
+# missing.
 # A developer's machine needs none of them: each test that misses one says which and is skipped.
 set -euo pipefail
 
@@ -10,6 +11,7 @@ declare -A package_of=(
     [fc-list]=fontconfig
     [make]=make
     [age]=age
+    [c++]=g++
 )
 
 present() {
@@ -24,6 +26,9 @@ done
 compgen -G "/usr/share/fonts/truetype/dejavu/*" >/dev/null || missing+=(fonts-dejavu-core)
 # Debian's Python comes without what `python3 -m venv` needs.
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
+# One package that only tests compare with is compiled when it is installed.
+python3 -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('include'), 'Python.h').stat()" 2>/dev/null ||
+    missing+=(python3-dev)
 
 ((${#missing[@]})) || exit 0
 if ! command -v apt-get >/dev/null; then
