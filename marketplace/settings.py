@@ -22,7 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 CADASTRE_VAR = environment.folder("CADASTRE_VAR", BASE_DIR / "var")
 CADASTRE_NETWORK = environment.choice("CADASTRE_NETWORK", ("test", "live"), "test")
 LIVE = CADASTRE_NETWORK == "live"
-CADASTRE_PUBLIC_URL = environment.address("CADASTRE_PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https"))
+CADASTRE_PUBLIC_URL = environment.origin("CADASTRE_PUBLIC_URL", "http://127.0.0.1:8000", ("http", "https"))
 _PUBLIC = urlsplit(CADASTRE_PUBLIC_URL)
 
 DEBUG = environment.flag("CADASTRE_DEBUG", default=False)
@@ -31,7 +31,7 @@ if DEBUG and LIVE:
 if LIVE and _PUBLIC.scheme != "https":
     raise ImproperlyConfigured(f"CADASTRE_PUBLIC_URL is {CADASTRE_PUBLIC_URL!r}; a live network needs https.")
 
-ALLOWED_HOSTS = environment.listed("CADASTRE_HOSTS", sorted({"127.0.0.1", "localhost", str(_PUBLIC.hostname)}))
+ALLOWED_HOSTS = environment.hosts("CADASTRE_HOSTS", sorted({"127.0.0.1", "localhost", str(_PUBLIC.hostname)}))
 CSRF_TRUSTED_ORIGINS = [CADASTRE_PUBLIC_URL]
 
 
@@ -65,7 +65,10 @@ SECRET_KEY = _secret_key()
 # Evidence: log, keys, content, chain. Folders follow CADASTRE_VAR unless they are named themselves.
 
 CADASTRE_LOG_DIR = environment.folder("CADASTRE_LOG_DIR", CADASTRE_VAR / "log")
-CADASTRE_LOG_ORIGIN = environment.text("CADASTRE_LOG_ORIGIN", "cadastre.localhost/log")
+# Two registers that matter never share a name: whoever pinned one log would take the other for a fork of it.
+CADASTRE_LOG_ORIGIN = environment.text(
+    "CADASTRE_LOG_ORIGIN", f"{_PUBLIC.hostname}/log" if LIVE else "cadastre.localhost/log"
+)
 if not CADASTRE_LOG_ORIGIN or set(CADASTRE_LOG_ORIGIN) & set(" +\n\t"):
     raise ImproperlyConfigured("CADASTRE_LOG_ORIGIN is a name without spaces and plus signs (C2SP).")
 CADASTRE_KEY_FILE = environment.folder("CADASTRE_KEY_FILE", CADASTRE_VAR / "keys" / "master.json")
@@ -74,9 +77,9 @@ CADASTRE_KEY_PASSPHRASE = environment.text("CADASTRE_KEY_PASSPHRASE", "" if LIVE
 CADASTRE_UPLOAD_DIR = environment.folder("CADASTRE_UPLOAD_DIR", CADASTRE_VAR / "uploads")
 CADASTRE_BLOCK_DIR = environment.folder("CADASTRE_BLOCK_DIR", CADASTRE_VAR / "blocks")
 CADASTRE_STORE = environment.choice("CADASTRE_STORE", ("local", "kubo"), "local")
-CADASTRE_KUBO_API = environment.text("CADASTRE_KUBO_API", "/ip4/127.0.0.1/tcp/5001/http")
+CADASTRE_KUBO_API = environment.node("CADASTRE_KUBO_API", "/ip4/127.0.0.1/tcp/5001/http")
 CADASTRE_COPIES = environment.integer("CADASTRE_COPIES", 1, low=1, high=20)
-CADASTRE_CLAMD = environment.text("CADASTRE_CLAMD")
+CADASTRE_CLAMD = environment.daemon("CADASTRE_CLAMD")
 CADASTRE_ANCHOR_SECONDS = environment.integer("CADASTRE_ANCHOR_SECONDS", 300 if LIVE else 15, low=1, high=86_400)
 CADASTRE_INDEX_ENTRIES = environment.integer("CADASTRE_INDEX_ENTRIES", 256, low=2, high=1_000_000)
 CADASTRE_RPC_URL = environment.address("CADASTRE_RPC_URL", "http://127.0.0.1:8545", ("http", "https"))
@@ -268,8 +271,14 @@ AXES_CLIENT_IP_CALLABLE = "marketplace.session.address_of"
 AXES_LOCKOUT_CALLABLE = "marketplace.web.errors.locked_out"
 
 _MAIL_FOLDER = CADASTRE_VAR / "mail"
+if LIVE and not environment.text("CADASTRE_EMAIL_URL"):
+    raise ImproperlyConfigured(
+        "CADASTRE_EMAIL_URL is not set; on a live network nobody can sign up before a letter has reached them."
+    )
 _MAIL = environment.mail("CADASTRE_EMAIL_URL", f"filemail://{_MAIL_FOLDER}")
 EMAIL_BACKEND = str(_MAIL["EMAIL_BACKEND"])
+if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend":
+    EMAIL_BACKEND = "marketplace.mail_server.MailServer"
 EMAIL_FILE_PATH = str(_MAIL.get("EMAIL_FILE_PATH") or _MAIL_FOLDER)
 EMAIL_HOST = _MAIL.get("EMAIL_HOST") or "localhost"
 EMAIL_PORT = _MAIL.get("EMAIL_PORT") or 25
@@ -277,7 +286,11 @@ EMAIL_HOST_USER = _MAIL.get("EMAIL_HOST_USER") or ""
 EMAIL_HOST_PASSWORD = _MAIL.get("EMAIL_HOST_PASSWORD") or ""
 EMAIL_USE_TLS = bool(_MAIL.get("EMAIL_USE_TLS"))
 EMAIL_USE_SSL = bool(_MAIL.get("EMAIL_USE_SSL"))
-DEFAULT_FROM_EMAIL = environment.text("CADASTRE_EMAIL_FROM", f"cadastre@{_PUBLIC.hostname}")
+# A mail server that does not answer must not hold a request, or a worker, for ever.
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.text("CADASTRE_EMAIL_FROM", f"cadastre@{_PUBLIC.hostname}")
+# Whom alarms are mailed to.
+ADMINS = [("", address) for address in environment.people("CADASTRE_OPERATORS")]
 
 # Browser security
 
@@ -289,8 +302,12 @@ if environment.flag("CADASTRE_BEHIND_PROXY", default=False):
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
 USE_X_FORWARDED_HOST = False
 SECURE_SSL_REDIRECT = _SECURE
+# Load balancers ask each process itself, behind the proxy that speaks https.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
+# Browsers' built-in lists are joined by whoever owns the domain; nobody gets out of them within months.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True

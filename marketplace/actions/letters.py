@@ -31,4 +31,5 @@ def tell_owners(account: Account, subject: str, text: str) -> None:
         for address in addresses:
             send_mail(subject, text, None, [address])
 
-    transaction.on_commit(send)
+    # What was done stands, whether the letter leaves or not.
+    transaction.on_commit(send, robust=True)

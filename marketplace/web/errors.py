@@ -22,7 +22,7 @@ from provenance.transitions import StateMoved
 
 _ABSENT = (".not_found", ".unknown")
 _IN_MONEY = frozenset({"balance.too_low", "order.over_limit", "faucet.amount", "income.amount"})
-_LATER = ("deployment.", "account.address_wanted", "chain.down")
+_LATER = ("deployment.", "account.address_wanted", "chain.down", "mail.down")
 
 
 def is_absent(refusal: Refusal) -> bool:

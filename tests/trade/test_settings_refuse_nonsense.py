@@ -15,14 +15,19 @@ from marketplace import environment
 from marketplace.redaction import RedactingFormatter, redact
 
 ROOT = Path(__file__).resolve().parents[2]
+LIVE = {
+    "CADASTRE_NETWORK": "live",
+    "CADASTRE_PUBLIC_URL": "https://c.example",
+    "CADASTRE_EMAIL_URL": "smtp+tls://user:secret@mail.example:587",
+}
 
 
-def start(**variables: str) -> subprocess.CompletedProcess[str]:
-    """Load the settings in a process of their own."""
+def start(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Load the settings in a process of their own, or run it with `words`."""
     code = "import marketplace.settings as s; print(s.SECRET_KEY, s.DATABASES['default']['ENGINE'])"
     environ = {"PATH": os.environ["PATH"], **variables}
     return subprocess.run(
-        [sys.executable, "-c", code], env=environ, cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *(words or ("-c", code))], env=environ, cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 
@@ -41,8 +46,25 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
         ({"DATABASE_URL": "mysql://localhost/x"}, "sqlite:/// or postgresql://"),
         ({"CELERY_BROKER_URL": "carrier-pigeon://"}, "must be filesystem://"),
         ({"CADASTRE_NETWORK": "live"}, "needs https"),
+        (LIVE | {"CADASTRE_EMAIL_URL": ""}, "CADASTRE_EMAIL_URL is not set"),
+        ({"CADASTRE_PUBLIC_URL": "https://c.example/market"}, "write https://c.example and nothing after it"),
+        ({"CADASTRE_PUBLIC_URL": "http://c.example:web"}, "CADASTRE_PUBLIC_URL is no URL"),
+        ({"CADASTRE_HOSTS": "https://c.example"}, "without https:// and port"),
+        ({"CADASTRE_HOSTS": "c.example:8000"}, "without https:// and port"),
+        ({"CADASTRE_OPERATORS": "olga"}, "write e-mail addresses"),
+        ({"CADASTRE_EMAIL_URL": "mail.example"}, "must start with one of"),
+        ({"CADASTRE_EMAIL_URL": "smtp+tls://user:hunter2@mail.example:tls"}, "CADASTRE_EMAIL_URL is no URL"),
+        ({"CADASTRE_KUBO_API": "127.0.0.1"}, "or a URL"),
+        ({"CADASTRE_CLAMD": "clamd.example"}, "write host:port"),
+        ({"DATABASE_URL": "postgresql://db.example"}, "names no database"),
+        ({"DATABASE_URL": "postgresql://user:hunter2@db.example:sql/c"}, "DATABASE_URL is no URL"),
+        ({"DATABASE_URL": "sqlite:///cadastre.sqlite3"}, "an absolute path"),
         (
-            {"CADASTRE_NETWORK": "live", "CADASTRE_PUBLIC_URL": "https://c.example", "CADASTRE_DEBUG": "1"},
+            {"CADASTRE_COPIES_FILE": "/nowhere/copies"},
+            "CADASTRE_COPIES_FILE is '/nowhere/copies', which cannot be read",
+        ),
+        (
+            LIVE | {"CADASTRE_DEBUG": "1"},
             "not on a live network",
         ),
     ],
@@ -50,7 +72,8 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
 def test_nonsense_stops_the_start_and_says_what_it_should_be(tmp_path, variables, words):
     done = start(**{"CADASTRE_VAR": str(tmp_path), **variables})
     assert done.returncode != 0
-    assert words in done.stderr
+    assert words in done.stderr.splitlines()[-1]
+    assert "hunter2" not in done.stderr
 
 
 def test_sense_starts_and_the_secret_key_is_made_once(tmp_path):
@@ -66,6 +89,21 @@ def test_secrets_may_come_from_files(tmp_path):
     secret.write_text("k" * 40 + "\n")
     done = start(CADASTRE_VAR=str(tmp_path), CADASTRE_SECRET_KEY_FILE=str(secret))
     assert done.stdout.split()[0] == "k" * 40
+
+
+def test_a_live_network_passes_every_check_of_a_deployment(tmp_path):
+    done = start("manage.py", "check", "--deploy", "--fail-level", "WARNING", CADASTRE_VAR=str(tmp_path), **LIVE)
+    assert done.returncode == 0, done.stderr
+    on_test = start("manage.py", "check", "--deploy", "--fail-level", "WARNING", CADASTRE_VAR=str(tmp_path))
+    assert "SESSION_COOKIE_SECURE" in on_test.stderr
+
+
+def test_a_live_log_is_named_after_its_host_and_alarms_have_readers(tmp_path):
+    code = "import marketplace.settings as s; print(s.CADASTRE_LOG_ORIGIN, s.ADMINS)"
+    people = "olga@c.example, ivan@c.example"
+    live = start("-c", code, CADASTRE_VAR=str(tmp_path), CADASTRE_OPERATORS=people, **LIVE)
+    assert live.stdout.strip() == "c.example/log [('', 'olga@c.example'), ('', 'ivan@c.example')]"
+    assert start("-c", code, CADASTRE_VAR=str(tmp_path)).stdout.strip() == "cadastre.localhost/log []"
 
 
 def test_postgresql_is_one_variable_away(tmp_path):
