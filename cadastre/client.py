@@ -172,17 +172,27 @@ class Client:
         """Return an order by id."""
         return dict(self.get(f"/orders/{order}"))
 
-    def bundle(self, license_id: str, *, seconds: float = 300) -> bytes:
+    def licenses(self) -> Iterator[Document]:
+        """Yield the account's licenses, newest first; also those that a connected wallet bought directly on chain."""
+        return self.every("/licenses")
+
+    def grant(self, license_id: str, *, recipient: str) -> list[Document]:
+        """Have the data of a license opened for another age recipient; return its grants. Nothing is paid again."""
+        return list(self.post(f"/licenses/{license_id}/grants", {"recipient": recipient})["results"])
+
+    def bundle(self, license_id: str, *, recipient: str | None = None, seconds: float = 300) -> bytes:
         """Return the license bundle: certificate, terms, proofs and the key grant. Waits until the grant is made.
 
-        Raises ApiRefusal with what it waits for when it is not made within `seconds`.
+        `recipient`: another one than the order's, for which `grant` was called. Raises ApiRefusal with what it waits
+        for when it is not made within `seconds`, or at once when it never will.
         """
+        query = {"recipient": recipient} if recipient else None
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return self._waited(f"/licenses/{license_id}/bundle").body
+                return self._waited(f"/licenses/{license_id}/bundle", query=query).body
             except ApiRefusal as refusal:
-                if refusal.status != 409 or time.monotonic() > deadline:
+                if refusal.code != "bundle.waiting" or time.monotonic() > deadline:
                     raise
             time.sleep(0.5)
 
@@ -325,8 +335,8 @@ class Client:
         )
         return reply.header("location")
 
-    def _waited(self, path: str) -> Reply:
-        return self.connection.request("GET", f"/api/v1{path}", headers=WAIT)
+    def _waited(self, path: str, *, query: Mapping[str, str] | None = None) -> Reply:
+        return self.connection.request("GET", f"/api/v1{path}", query=query, headers=WAIT)
 
 
 def _unsigned(code: str, sentence: str, order: Document) -> ClientRefusal:

@@ -17,6 +17,7 @@ from django.db import transaction
 from provenance import publication, registering, similarity
 from provenance.answers import answer_match, check_again, review_match
 from provenance.content_queries import dataset_record, version_record
+from provenance.core.caip import Account
 from provenance.description import check_description, checked_parents, missing_description
 from provenance.limits import content_limits
 from provenance.models import FileState, Purpose, Submission, SubmissionState
@@ -97,7 +98,8 @@ def open_package(*, by: UUID, dataset: str, version: int, now: datetime) -> Subm
     """Begin a new package of a registered version: after a leaked key, or for a better cipher.
 
     The same files are uploaded again and must be the same bytes, because no worker may open the old package; then a
-    new content key is made. Version, licenses and proofs stay as they are. Raises SubmissionRefusal.
+    new content key is made. Version, licenses and proofs stay as they are. The owner signs it with the custodial key;
+    of a dataset that a wallet owns the registry takes a package from that wallet alone. Raises SubmissionRefusal.
     """
     source = Submission.objects.filter(
         party=by, dataset=dataset, version=version, purpose=Purpose.VERSION,
@@ -108,6 +110,13 @@ def open_package(*, by: UUID, dataset: str, version: int, now: datetime) -> Subm
         raise SubmissionRefusal(
             "submission.dataset_unknown", "There is no such version that this account published here.",
             actual=f"{dataset} v{version}"[:200], todo="Check the dataset's address and the version's number.",
+        )  # fmt: skip
+    owner = record.record.dataset.owner
+    if source.wallet is not None or owner != Account.parse(source.owner).address:
+        raise SubmissionRefusal(
+            "submission.package_wallet", "A wallet owns this dataset, and the register cannot sign a package for it.",
+            limit=Account.parse(source.owner).address, actual=owner,
+            todo="Publish a new version, which the wallet signs; its package has a key of its own.",
         )  # fmt: skip
     copied = (
         "owner", "title", "creator", "description", "kind", "visibility", "languages", "collected", "rights", "parents",

@@ -19,7 +19,15 @@ from marketplace.actions.accounts import AccountRefusal
 from marketplace.actions.orders import RECIPIENT
 from marketplace.actions.wallet_requests import want_change
 from marketplace.core.caip import AssetKind, AssetName
-from marketplace.models import AccountAddress, Contributor, DerivedAddress, Handover, KeyExport, WalletRequest
+from marketplace.models import (
+    AccountAddress,
+    Contributor,
+    DerivedAddress,
+    Handover,
+    KeyExport,
+    LicenseRow,
+    WalletRequest,
+)
 from marketplace.queries.actors import AccessRefusal, Act, Actor
 from marketplace.queries.addresses import WALLET, signing_of
 from marketplace.queries.catalog import own_listing
@@ -50,7 +58,8 @@ def connect_wallet(
     """Make a wallet the owner of what the account publishes from now on; its holder signs, nobody else.
 
     With `owns` false, which programs may do, it only signs where it is named: as payer of an order, as owner of a
-    draft. Raises AccessRefusal, AccountRefusal, TypedDataRefusal.
+    draft. Licenses that it bought on chain before it was connected become the account's. Raises AccessRefusal,
+    AccountRefusal, TypedDataRefusal.
     """
     if owns:
         by.require(Act.MANAGE)
@@ -73,6 +82,7 @@ def connect_wallet(
         address=text,
         defaults={"key_path": WALLET, "state": AccountAddress.State.READY, "created": now, "usable_from": now},
     )
+    LicenseRow.objects.filter(licensee=text, account=None, order=None).update(account=by.account)
     return row
 
 

@@ -84,10 +84,11 @@ def _grant(row: LicenseRow, recipient: str) -> str | None:
             "bundle.key_refused", "The key was not granted.", actual=refused.cause,
             todo="The license is valid. Ask for another recipient, or write to the register.",
         )  # fmt: skip
-    if recipient and not found:
+    if not found and (recipient or row.order is None):
+        # A license that a wallet bought directly on chain is nobody's order: nobody has said yet who opens its data.
         raise BundleRefusal(
-            "bundle.no_recipient", "No key was asked for under this recipient.", actual=wanted,
-            todo="Ask for one: POST …/grants.",
+            "bundle.no_recipient", "No key was asked for under this recipient.", actual=wanted or "none named yet",
+            todo="Ask for one: POST /licenses/{id}/grants, `cadastre grant`, or the license's page.",
         )  # fmt: skip
     raise _waiting("The key is being granted.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from marketplace.api.resource import Resource
 from marketplace.api.schema import IDEMPOTENT, operation
 from marketplace.models import LicenseRow
 from marketplace.queries.actors import Act
+from marketplace.queries.catalog import title_of, titles_of
 from marketplace.queries.orders import delivery_of, licenses_of, own_license
 from provenance.models import GrantRow
 
@@ -29,6 +31,7 @@ class LicenseRowShown(msgspec.Struct):
     id: str
     caip: str
     dataset: str
+    title: str
     version: int | None
     state: Literal["active", "refunded", "revoked", "expired"]
     final: bool
@@ -85,7 +88,7 @@ class LicensesResource(Resource):
     def get(self, request: Request) -> HttpResponse:
         page = page_of(
             licenses_of(self.actor.account), order=("-start", "id"), query=self.query(PageQuery), request=self.http,
-            show=lambda rows: [LicenseRowShown(**_row(row)) for row in rows],
+            show=_listed,
         )  # fmt: skip
         return self.answer(page)
 
@@ -126,11 +129,18 @@ class RefundResource(Resource):
         return self.once(effect, request=None)
 
 
-def _row(row: LicenseRow) -> dict[str, Any]:
+def _listed(rows: Iterable[LicenseRow]) -> list[LicenseRowShown]:
+    found = list(rows)
+    titles = titles_of(row.dataset for row in found)
+    return [LicenseRowShown(**_row(row, titles[row.dataset])) for row in found]
+
+
+def _row(row: LicenseRow, title: str) -> dict[str, Any]:
     return {
         "id": id_of(row.pk),
         "caip": row.pk,
         "dataset": id_of(row.dataset),
+        "title": title,
         "version": row.version,
         "state": str(row.state),
         "final": row.final,
@@ -144,7 +154,7 @@ def _row(row: LicenseRow) -> dict[str, Any]:
 def _shown(row: LicenseRow) -> License:
     delivery = delivery_of(row)
     return License(
-        **_row(row),
+        **_row(row, title_of(row.dataset)),
         offer=row.offer,
         terms=row.terms,
         fee=money(row.fee, row.token),

@@ -151,7 +151,14 @@ def own_quote(account: Account, quote: UUID) -> Quote:
 
 def title_of(dataset: str) -> str:
     """Return the title that a dataset (CAIP-19) is listed under, or its id in addresses."""
-    return Listing.objects.filter(pk=dataset).values_list("title", flat=True).first() or slug_of(dataset)
+    return titles_of([dataset])[dataset]
+
+
+def titles_of(datasets: Iterable[str]) -> dict[str, str]:
+    """Return the same of several datasets."""
+    wanted = set(datasets)
+    known = dict(Listing.objects.filter(pk__in=wanted).values_list("pk", "title"))
+    return {dataset: known.get(dataset) or slug_of(dataset) for dataset in wanted}
 
 
 def listings_of(account: Account) -> list[Listing]:

@@ -23,6 +23,10 @@ QUOTE = {
 }  # fmt: skip
 PRIVATE = {**QUOTE, "id": "q-2", "offer": "1f" * 32, "private": True}
 OFFER = {"digest": "0f" * 32, "price": MONEY, "sentences": SENTENCES}
+LICENSE = {
+    "id": LICENSE_ID, "title": "Tide pools", "state": "active", "end": "2028-11-20T12:00:00Z", "price": MONEY,
+    "uses": ["fine-tune", "evaluate"],
+}  # fmt: skip
 SEARCHED = {"datasets": 3, "index_version": 9, "algorithms": ["cadastre.text/1"], "time": "2026-11-20T12:00:00Z"}
 
 
@@ -45,6 +49,8 @@ def market(site, cleo, goods):
     site.on("POST", "/api/v1/orders", Answer(ORDER, 201))
     site.on("GET", "/api/v1/orders/o-1", ORDER)
     site.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", Answer(goods.bundle().to_bytes()))
+    site.on("GET", "/api/v1/licenses", {"results": [LICENSE], "next": None})
+    site.on("POST", f"/api/v1/licenses/{LICENSE_ID}/grants", Answer({"results": []}, 202))
     site.on("POST", "/api/v1/usage", Answer({
         "digest": "ee" * 32, "unit": "records-1000", "quantity": "25000", "amount": MONEY, "cumulative_amount": MONEY,
     }, 201))  # fmt: skip
@@ -82,6 +88,8 @@ def words_of(command, tmp_path):
         "offers": [DATASET_ID],
         "order": ["o-1"],
         "get": [LICENSE_ID, "--to", tmp_path / "data"],
+        "licenses": [],
+        "grant": [LICENSE_ID, "--out", tmp_path / "bundle.json"],
         "report-usage": [LICENSE_ID, *USAGE],
         "publish": [tmp_path / "a.txt", "--yes"],
         "verify": [tmp_path / "true.json"],
@@ -134,6 +142,22 @@ def test_a_private_offer_is_ordered_by_its_quote_and_one_of_another_dataset_is_n
     said = run("buy", DATASET_ID, "--quote", "q-2")
     assert (said.code, "another dataset" in said.err) == (1, True)
     assert len(market.requests("POST", "/api/v1/orders")) == 1
+
+
+def test_licenses_says_what_may_be_used_until_when(run, market):
+    assert run("licenses").out == (
+        f"{LICENSE_ID}  Tide pools  active until 2028-11-20: fine-tune, evaluate  240.00 TUSD\n"
+    )
+    market.on("GET", "/api/v1/licenses", {"results": [], "next": None})
+    assert run("licenses").out == "You have no licenses.\n"
+
+
+def test_a_key_that_was_refused_is_not_waited_for(run, market, tmp_path):
+    reason = problem(422, "bundle.key_refused", "The key was not granted.", actual="withheld")
+    market.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", reason)
+    said = run("grant", LICENSE_ID, "--out", tmp_path / "bundle.json")
+    assert (said.code, "The key was not granted" in said.err) == (1, True)
+    assert not (tmp_path / "bundle.json").exists()
 
 
 def test_a_refusal_is_one_line_and_exit_code_1(run, site, cleo):

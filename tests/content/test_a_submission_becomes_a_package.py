@@ -19,6 +19,7 @@ from provenance.description import public_manifest
 from provenance.leases import LeaseLost, take
 from provenance.models import (
     ContentKey,
+    DatasetRecord,
     Document,
     FileState,
     IndexState,
@@ -295,6 +296,19 @@ def test_a_new_package_of_other_files_is_refused(world):
     world.seal(again)
     world.work(again)
     assert (again.state, again.refusal["code"]) == (SubmissionState.STOPPED, "submission.other_files")
+
+
+@pytest.mark.parametrize("wallet", ["published it", "was handed it"])
+def test_a_package_that_only_a_wallet_may_sign_is_refused_before_anything_is_uploaded(world, wallet):
+    submission = world.publish(FILES)
+    if wallet == "published it":
+        Submission.objects.filter(pk=submission.pk).update(wallet={"registration": "0x"})
+    else:
+        DatasetRecord.objects.update(owner="0x" + "9a" * 20)
+    with pytest.raises(Refusal) as refused:
+        submissions.open_package(by=ADA, dataset=submission.dataset, version=1, now=world.clock())
+    assert refused.value.code == "submission.package_wallet"
+    assert Submission.objects.count() == 1
 
 
 def test_nobody_makes_packages_of_somebody_elses_dataset(world):
