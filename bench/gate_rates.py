@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from bench.real_data import photographs, prose, tables, tiles
 from provenance.fingerprints.delimited import sniff_dialect
-from provenance.fingerprints.gate import THRESHOLDS, Finding, compare, decide, totals_of
+from provenance.fingerprints.gate import THRESHOLDS, Finding, compare, decide
 from provenance.fingerprints.image import DHASH_BITS, LOWEST_QUALITY, NEAR_BITS, REVIEW_BITS
 from provenance.fingerprints.index import SimilarityIndex
 from provenance.fingerprints.matches import Closeness, IndexedFile, Part
@@ -394,7 +394,7 @@ def shared_part(kind: Kind, percent: int) -> Row:
     files = [fingerprint(number, kind, data) for number, data in enumerate(pool)]
     index = SimilarityIndex.empty().added(version=1, owner="Ada", dataset="first", files=files[:SET])
     mine = files[count - SET :]
-    result = decide(compare(index, mine, exclude_owner="Ben"), totals_of(mine))
+    result = decide(compare(index, mine, exclude_owner="Ben"))
     share = result.closest.share_bps if result.closest else 0
     return (str(kind), f"{percent} %", f"{share / 100:.1f} %", str(result.result))
 
@@ -415,7 +415,7 @@ def _distinct_pieces(count: int) -> list[bytes]:
 
 def _findings(index: SimilarityIndex, kind: Kind, data: bytes, number: int) -> tuple[Finding, ...]:
     file = fingerprint(number, sniff_kind(data[:HEAD]) if kind is Kind.TABLE else kind, data)
-    return decide(compare(index, [file], exclude_owner="Mallory"), totals_of([file])).findings
+    return decide(compare(index, [file], exclude_owner="Mallory")).findings
 
 
 def _share(index: SimilarityIndex, kind: Kind, data: bytes, name: str) -> int:

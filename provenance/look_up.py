@@ -110,9 +110,9 @@ def _search(path: Path, digest: bytes, size: int, kind: Kind, now: datetime) -> 
     payload = pack(sketch_file(kind, lambda: path.open("rb"), size))
     index, _ = current_index()
     file = IndexedFile(0, kind, size, digest, (payload,))
-    matches = index.search([file], exclude_owner="")
+    (found,) = index.search([file], exclude_owner="")
     algorithms = ("sha256", *((ALGORITHMS[kind].name,) if kind in ALGORITHMS else ()))
-    return _answer([*_holding(digest.hex()), *_named(matches)], now, algorithms=algorithms)
+    return _answer([*_holding(digest.hex()), *_named(found.matches)], now, algorithms=algorithms)
 
 
 def _holding(sha256: str) -> list[tuple[Submission, Likeness]]:

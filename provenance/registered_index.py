@@ -26,6 +26,8 @@ from provenance.models import FingerprintRow, IndexState, Submission, SubmittedF
 
 SAVE_AFTER = 64
 
+_FILES_TOGETHER = 8  # a part of sketches has up to 4 MiB
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -62,23 +64,26 @@ class SubmittedFiles:
         self._parts: dict[UUID, int] = {row["file"]: row["parts"] for row in counted}
 
     def __iter__(self) -> Iterator[IndexedFile]:
-        first = self._sketches.filter(part=0).order_by("file__path", "file_id").values_list("file", "payload")
-        firsts = first.iterator(chunk_size=64)
-        for number, file in enumerate(self.files):
-            parts: Iterable[bytes] = ()
-            if file.id in self._parts:
-                owner, payload = next(firsts)
-                if owner != file.id:
-                    raise RuntimeError(f"the sketches of {file.id} are out of order")
-                parts = (bytes(payload),) if self._parts[file.id] == 1 else _Parts(file)
-            yield IndexedFile(number, Kind(file.kind or Kind.FILE), file.size, bytes.fromhex(file.sha256), parts)
+        for start in range(0, len(self.files), _FILES_TOGETHER):
+            some = self.files[start : start + _FILES_TOGETHER]
+            whole = [file.id for file in some if self._parts.get(file.id) == 1]
+            payloads = dict(self._sketches.filter(file__in=whole).values_list("file", "payload"))
+            for number, file in enumerate(some, start):
+                parts: Iterable[bytes] = ()
+                if file.id in payloads:
+                    parts = (bytes(payloads[file.id]),)
+                elif file.id in self._parts:
+                    parts = _Parts(file)
+                yield IndexedFile(number, Kind(file.kind or Kind.FILE), file.size, bytes.fromhex(file.sha256), parts)
 
 
 class _Parts:
     """The parts of a large file's sketches, one in memory at a time."""
 
     def __init__(self, file: SubmittedFile) -> None:
-        self._rows = FingerprintRow.objects.filter(file=file).order_by("part").values_list("payload", flat=True)
+        # In the order of their index: sorting would copy every payload.
+        ordered = FingerprintRow.objects.filter(file=file).order_by("algorithm", "part")
+        self._rows = ordered.values_list("payload", flat=True)
 
     def __iter__(self) -> Iterator[bytes]:
         return map(bytes, self._rows.iterator(chunk_size=1))

@@ -31,7 +31,6 @@ from provenance.fingerprints.gate import (
     compare,
     decide,
     recheck,
-    totals_of,
 )
 from provenance.fingerprints.matches import Closeness, RecordMatch
 from provenance.intake import submit_statement
@@ -57,12 +56,11 @@ def gate_submission(submission: Submission, *, now: datetime) -> GateResult:
     """
     files = SubmittedFiles(submission)
     owner = str(submission.party)
-    totals = totals_of(files)
     answered = _answered(submission)
     index, version = current_index()
     comparison = compare(index, files, exclude_owner=owner)
     while True:
-        result = decide(comparison, totals, answered=answered)
+        result = decide(comparison, answered=answered)
         compared = len({batch.dataset for batch in index.batches.items if not batch.gone and batch.owner != owner})
         if result.result is Result.STOPPED:
             _stop(submission, result, files, now)

@@ -15,7 +15,7 @@
    decides again, and tries again:
 
        comparison = compare(index_at(version), files, exclude_owner=owner)
-       loop:  result = decide(comparison, totals_of(files), answered=…)
+       loop:  result = decide(comparison, answered=…)
               reserve version + 1 by compare-and-set; on success done
               comparison = recheck(comparison, index_at(new version), files, exclude_owner=owner)
 
@@ -91,10 +91,11 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found, up to which version of the index, and how many units the datasets have of each kind."""
+    """What was found, up to which version of the index, and how many units both sides have of each kind."""
 
     version: int
     matches: tuple[RecordMatch, ...]
+    totals: Mapping[Kind, Total]
     their_units: Mapping[tuple[str, Kind], int]
 
 
@@ -143,21 +144,17 @@ class GateResult:
         return self.findings[0] if self.findings else None
 
 
-def totals_of(files: Iterable[IndexedFile]) -> dict[Kind, Total]:
-    """Return what files have of each kind. Raises FingerprintRefusal for a broken payload."""
-    totals: dict[Kind, Total] = {}
-    for file in files:
-        units = 1 if file.kind is Kind.FILE else sum(record.units for record in file.records())
-        known = totals.get(file.kind, Total(0, 0))
-        totals[file.kind] = Total(known.units + units, known.size + file.size)
-    return totals
-
-
 def compare(index: SimilarityIndex, files: Iterable[IndexedFile], *, exclude_owner: str, since: int = 0) -> Comparison:
     """Return what the files match in the index, among rows added after version `since`. Raises FingerprintRefusal."""
-    matches = tuple(index.search(files, exclude_owner=exclude_owner, since=since))
+    matches: list[RecordMatch] = []
+    totals: dict[Kind, Total] = {}
+    for found in index.search(files, exclude_owner=exclude_owner, since=since):
+        matches += found.matches
+        known = totals.get(found.file.kind, Total(0, 0))
+        totals[found.file.kind] = Total(known.units + found.units, known.size + found.file.size)
     wanted = {(match.dataset, match.kind) for match in matches}
-    return Comparison(index.version, matches, {key: index.batches.units_of(*key) for key in wanted})
+    their_units = {key: index.batches.units_of(*key) for key in wanted}
+    return Comparison(index.version, tuple(matches), totals, their_units)
 
 
 def recheck(
@@ -171,7 +168,7 @@ def recheck(
         raise _stale("The index is older than the comparison.", comparison.version, index.version)
     later = compare(index, files, exclude_owner=exclude_owner, since=comparison.version)
     units = {key: index.batches.units_of(*key) for key in {**comparison.their_units, **later.their_units}}
-    return Comparison(index.version, comparison.matches + later.matches, units)
+    return Comparison(index.version, comparison.matches + later.matches, comparison.totals, units)
 
 
 def require_current(comparison: Comparison, version: int) -> None:
@@ -181,23 +178,19 @@ def require_current(comparison: Comparison, version: int) -> None:
 
 
 def decide(
-    comparison: Comparison,
-    totals: Mapping[Kind, Total],
-    thresholds: Thresholds = THRESHOLDS,
-    *,
-    answered: Collection[str] = (),
+    comparison: Comparison, thresholds: Thresholds = THRESHOLDS, *, answered: Collection[str] = ()
 ) -> GateResult:
     """Return what the gate says; `answered` are datasets that the uploader has answered for, and they never stop.
 
     Raises FingerprintRefusal if there is nothing to decide about: an empty submission does not pass.
     """
-    if not totals:
+    if not comparison.totals:
         raise FingerprintRefusal("gate.empty", "There is no file to compare.", limit=1, actual=0)
     tallies: dict[tuple[str, Kind], _Tally] = {}
     for match in comparison.matches:
         tallies.setdefault((match.dataset, match.kind), _Tally(match.owner)).add(match)
     findings = [
-        tally.finding(dataset, kind, totals, thresholds, comparison, answered=dataset in answered)
+        tally.finding(dataset, kind, thresholds, comparison, answered=dataset in answered)
         for (dataset, kind), tally in tallies.items()
     ]
     findings.sort(key=lambda finding: (not finding.stops, -finding.share_bps, finding.dataset, finding.kind))
@@ -223,15 +216,9 @@ class _Tally:
         self.theirs[place] = max(self.theirs.get(place, 0), match.other_units)
 
     def finding(
-        self,
-        dataset: str,
-        kind: Kind,
-        totals: Mapping[Kind, Total],
-        thresholds: Thresholds,
-        comparison: Comparison,
-        *,
-        answered: bool,
+        self, dataset: str, kind: Kind, thresholds: Thresholds, comparison: Comparison, *, answered: bool
     ) -> Finding:
+        totals = comparison.totals
         total = totals.get(kind, Total(0, 0))
         counts, records, files = self._counted()
         their_total = comparison.their_units.get((dataset, kind), 0)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from provenance.fingerprints.algorithm import FingerprintRefusal
 from provenance.fingerprints.batches import Batch, Batches
-from provenance.fingerprints.matches import IndexedFile, RecordMatch
+from provenance.fingerprints.matches import IndexedFile, SearchedFile
 from provenance.fingerprints.registry import ALGORITHMS
 from provenance.fingerprints.search import Scope, search_file
 from provenance.fingerprints.shelf import Shelf
@@ -76,14 +76,14 @@ class SimilarityIndex:
         """Return the same index in as few segments as possible."""
         return SimilarityIndex({name: shelf.compacted() for name, shelf in self.shelves.items()}, self.batches)
 
-    def search(self, files: Iterable[IndexedFile], *, exclude_owner: str, since: int = 0) -> Iterator[RecordMatch]:
-        """Yield, for each record of `files` and each dataset of another owner, the closest match if there is one.
+    def search(self, files: Iterable[IndexedFile], *, exclude_owner: str, since: int = 0) -> Iterator[SearchedFile]:
+        """Yield each file with, for each of its records and each dataset of another owner, the closest match if any.
 
         Only rows added after version `since` are searched. Raises FingerprintRefusal for another algorithm's records.
         """
         scope = Scope(self.shelves, self.batches, exclude_owner, self.batches.first_since(since))
         for file in files:
-            yield from search_file(scope, file)
+            yield search_file(scope, file)
 
     def save(self, directory: Path) -> None:
         """Write the index to a directory that appears only when it is whole, in place of one that was there."""

@@ -70,3 +70,12 @@ class RecordMatch:
     distance: int
     units: int
     other_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedFile:
+    """A file that was searched, how many words, images, rows or files it has, and what its records resemble."""
+
+    file: IndexedFile
+    units: int
+    matches: tuple[RecordMatch, ...]

@@ -280,6 +280,8 @@ class TableRecord:
 
 RecordFingerprint = TextSegment | TextDocument | ImageRecord | TableRecord
 
+_TYPES: dict[int, type[RecordFingerprint]] = {t.TYPE: t for t in (TextSegment, TextDocument, ImageRecord, TableRecord)}
+
 
 def to_bytes(record: RecordFingerprint) -> bytes:
     """Return the record with its header; equal records have equal bytes."""
@@ -311,13 +313,10 @@ def unpack(payload: bytes) -> Iterator[RecordFingerprint]:
 
 
 def _parse(kind: int, tag: bytes, body: bytes) -> RecordFingerprint:
-    types: dict[int, type[RecordFingerprint]] = {
-        t.TYPE: t for t in (TextSegment, TextDocument, ImageRecord, TableRecord)
-    }
-    if kind not in types:
-        raise FingerprintRefusal("fingerprint.type", "A record of an unknown type.", limit=max(types), actual=kind)
+    if kind not in _TYPES:
+        raise FingerprintRefusal("fingerprint.type", "A record of an unknown type.", limit=max(_TYPES), actual=kind)
     try:
-        return types[kind].parse(tag, body)
+        return _TYPES[kind].parse(tag, body)
     except (struct.error, IndexError) as error:
         raise FingerprintRefusal("fingerprint.short", "A fingerprint ends early.", actual=len(body)) from error
 

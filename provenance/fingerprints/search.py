@@ -19,7 +19,7 @@ from provenance.fingerprints.batches import Batches
 from provenance.fingerprints.bottomk import BottomK
 from provenance.fingerprints.hashing import U64, Positions
 from provenance.fingerprints.image import DHASH_BITS, NEAR_BITS, Role, sought_views
-from provenance.fingerprints.matches import Closeness, IndexedFile, Part, RecordMatch
+from provenance.fingerprints.matches import Closeness, IndexedFile, Part, RecordMatch, SearchedFile
 from provenance.fingerprints.records import (
     FORMS,
     SIGNATURE_BYTES,
@@ -85,29 +85,34 @@ class Scope:
         return item.dataset, item.owner
 
 
-def search_file(scope: Scope, file: IndexedFile) -> Iterator[RecordMatch]:
-    """Yield the matches of one file. Raises FingerprintRefusal."""
+def search_file(scope: Scope, file: IndexedFile) -> SearchedFile:
+    """Return what one file has and matches. Raises FingerprintRefusal."""
     units = 0
+    matches: list[RecordMatch] = []
     records = _known(file)
     while block := list(islice(records, BLOCK)):
         units += sum(record.units for record in block)
-        yield from _segments(scope, file, [record for record in block if isinstance(record, TextSegment)])
-        for record in block:
-            match record:
-                case TextSegment():
-                    continue
-                case TextDocument():
-                    yield from _sketch(scope, file, Part.DOCUMENT, sketch=record.sketch, units=record.words, exact=None)
-                case ImageRecord():
-                    yield from _image(scope, file, record)
-                case TableRecord():
-                    yield from _sketch(
-                        scope, file, Part.ROWS, sketch=record.sketch, units=record.rows, exact=record.exact
-                    )
-                    for rest in (*record.unnumbered, *record.sum_sketches):
-                        yield from _sketch(scope, file, Part.ROWS, sketch=rest, units=record.rows, exact=None)
-                    yield from _columns(scope, file, record)
-    yield from _whole_file(scope, file, 1 if file.kind is Kind.FILE else units)
+        matches += _block(scope, file, block)
+    units = 1 if file.kind is Kind.FILE else units
+    matches += _whole_file(scope, file, units)
+    return SearchedFile(file, units, tuple(matches))
+
+
+def _block(scope: Scope, file: IndexedFile, block: list[RecordFingerprint]) -> Iterator[RecordMatch]:
+    yield from _segments(scope, file, [record for record in block if isinstance(record, TextSegment)])
+    for record in block:
+        match record:
+            case TextSegment():
+                continue
+            case TextDocument():
+                yield from _sketch(scope, file, Part.DOCUMENT, sketch=record.sketch, units=record.words, exact=None)
+            case ImageRecord():
+                yield from _image(scope, file, record)
+            case TableRecord():
+                yield from _sketch(scope, file, Part.ROWS, sketch=record.sketch, units=record.rows, exact=record.exact)
+                for rest in (*record.unnumbered, *record.sum_sketches):
+                    yield from _sketch(scope, file, Part.ROWS, sketch=rest, units=record.rows, exact=None)
+                yield from _columns(scope, file, record)
 
 
 def _known(file: IndexedFile) -> Iterator[RecordFingerprint]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
-from provenance.fingerprints.gate import Result, compare, decide, totals_of
+from provenance.fingerprints.gate import Result, compare, decide
 from provenance.fingerprints.image import ANGLES, Role, registered_views, sought_views
 from provenance.fingerprints.index import SimilarityIndex
 from provenance.fingerprints.matches import Closeness, IndexedFile, Part
@@ -31,10 +31,15 @@ def pictures():
     return index
 
 
+def matches_of(index, file):
+    (found,) = index.search([file], exclude_owner=MALLORY)
+    return found.matches
+
+
 def found(index, data, kind=None):
     """The datasets in which a file is found, and how closely."""
     file = indexed(99, data, kind)
-    return {match.dataset: match.closeness for match in index.search([file], exclude_owner=MALLORY)}
+    return {match.dataset: match.closeness for match in matches_of(index, file)}
 
 
 @pytest.mark.parametrize("angle", [-7, -5, -4, -2, -1.5, 1, 2.5, 3.5, 5, 6.5])
@@ -115,7 +120,7 @@ def test_what_an_earlier_algorithm_registered_is_still_found(name):
     later = indexed(2, data, kind)
     for registered, submitted in ((earlier, later), (later, earlier), (earlier, earlier)):
         index = SimilarityIndex.empty().added(version=1, owner=ADA, dataset="it", files=[registered])
-        matches = [m for m in index.search([submitted], exclude_owner=MALLORY) if m.part is not Part.FILE]
+        matches = [m for m in matches_of(index, submitted) if m.part is not Part.FILE]
         assert {match.closeness for match in matches} >= {Closeness.EXACT}
 
 
@@ -128,7 +133,7 @@ def measures(rows: int, seed: int, columns: int = 5) -> pl.DataFrame:
 def stopped(registered: bytes, submitted: bytes) -> tuple[Result, int]:
     index = SimilarityIndex.empty().added(version=1, owner=ADA, dataset="it", files=[indexed(1, registered)])
     files = [indexed(2, submitted)]
-    result = decide(compare(index, files, exclude_owner=MALLORY), totals_of(files))
+    result = decide(compare(index, files, exclude_owner=MALLORY))
     return result.result, result.closest.share_bps if result.closest else 0
 
 

@@ -11,7 +11,6 @@ from provenance.fingerprints.gate import (
     decide,
     recheck,
     require_current,
-    totals_of,
 )
 from provenance.fingerprints.index import SimilarityIndex
 from provenance.fingerprints.matches import Closeness, Part, RecordMatch
@@ -31,7 +30,7 @@ def match(file: int, dataset="photos", closeness=Closeness.NEAR, kind=Kind.IMAGE
 def judge(*matches, images=100, theirs=100, totals=None, **options):
     totals = totals or {Kind.IMAGE: Total(images, 1000 * images)}
     units = {(m.dataset, m.kind): theirs for m in matches}
-    return decide(Comparison(7, matches, units), totals, **options)
+    return decide(Comparison(7, matches, totals, units), **options)
 
 
 def test_nothing_found_is_none():
@@ -113,7 +112,7 @@ def test_at_most_a_thousand_records_are_named_and_all_files():
 
 def test_an_empty_submission_does_not_pass():
     with pytest.raises(FingerprintRefusal) as refusal:
-        decide(Comparison(1, (), {}), {})
+        decide(Comparison(1, (), {}, {}))
     assert refusal.value.code == "gate.empty"
 
 
@@ -135,10 +134,10 @@ def altered(number: int, seed: int):
 def test_resized_and_renamed_photographs_of_another_account_are_stopped(photographs):
     index = SimilarityIndex.empty().added(version=1, owner=ADA, dataset="photos", files=photographs)
     copies = [altered(100 + n, n) for n in range(8)]
-    result = decide(compare(index, copies, exclude_owner=MALLORY), totals_of(copies))
+    result = decide(compare(index, copies, exclude_owner=MALLORY))
     assert (result.result, result.closest.dataset, result.closest.owner) == (Result.STOPPED, "photos", ADA)
     assert {m.file: m.other_file for m in result.closest.records} == {100 + n: n for n in range(8)}
-    assert decide(compare(index, copies, exclude_owner=ADA), totals_of(copies)).result is Result.NONE
+    assert decide(compare(index, copies, exclude_owner=ADA)).result is Result.NONE
 
 
 def test_two_sets_that_share_two_percent_both_pass():
@@ -148,7 +147,7 @@ def test_two_sets_that_share_two_percent_both_pass():
     second = [*files[49:], common]
     index = SimilarityIndex.empty()
     for version, (owner, mine) in enumerate(((ADA, first), (BEN, second)), start=1):
-        result = decide(compare(index, mine, exclude_owner=owner), totals_of(mine))
+        result = decide(compare(index, mine, exclude_owner=owner))
         assert result.result in {Result.NONE, Result.SHOWN}
         index = index.added(version=version, owner=owner, dataset=owner, files=mine)
     assert result.result is Result.SHOWN
@@ -162,7 +161,7 @@ def test_of_two_copies_at_the_same_moment_the_later_one_is_stopped(photographs):
     copies = [altered(100 + n, n) for n in range(10)]
     first = compare(before, photographs, exclude_owner=ADA)
     second = compare(before, copies, exclude_owner=MALLORY)
-    assert decide(second, totals_of(copies)).result is Result.NONE
+    assert decide(second).result is Result.NONE
     require_current(first, before.version)
     after = before.added(version=8, owner=ADA, dataset="photos", files=photographs)
     with pytest.raises(FingerprintRefusal) as refusal:
@@ -170,7 +169,7 @@ def test_of_two_copies_at_the_same_moment_the_later_one_is_stopped(photographs):
     assert (refusal.value.code, refusal.value.limit, refusal.value.actual) == ("gate.stale", 8, 7)
     again = recheck(second, after, copies, exclude_owner=MALLORY)
     require_current(again, after.version)
-    assert decide(again, totals_of(copies)).result is Result.STOPPED
+    assert decide(again).result is Result.STOPPED
 
 
 def test_a_recheck_keeps_what_was_found_before_and_refuses_an_older_index(photographs):
@@ -180,6 +179,6 @@ def test_a_recheck_keeps_what_was_found_before_and_refuses_an_older_index(photog
     later = index.added(version=2, owner=BEN, dataset="prose", files=[indexed(50, prose(300, 1).encode())])
     again = recheck(found, later, copies, exclude_owner=MALLORY)
     assert (again.version, again.matches) == (2, found.matches)
-    assert decide(again, totals_of(copies)).closest == decide(found, totals_of(copies)).closest
+    assert decide(again).closest == decide(found).closest
     with pytest.raises(FingerprintRefusal):
         recheck(again, index, copies, exclude_owner=MALLORY)

@@ -43,7 +43,8 @@ def index(photos):
 def found(index, *files, owner=MALLORY, since=0):
     return [
         (match.dataset, match.part, match.closeness, match.other_file)
-        for match in index.search(files, exclude_owner=owner, since=since)
+        for searched in index.search(files, exclude_owner=owner, since=since)
+        for match in searched.matches
     ]
 
 
