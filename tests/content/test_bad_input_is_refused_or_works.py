@@ -293,6 +293,7 @@ def test_an_upload_goes_on_beyond_four_gigabytes(world):
 
 
 @pytest.mark.slow
+@pytest.mark.bulk
 @pytest.mark.parametrize(("visibility", "size"), [("open", GIB + 1), ("sealed", 3 * GIB)])
 def test_a_file_of_three_gibibytes_goes_through_with_flat_memory(world, visibility, size):
     submission = submissions.open_submission(by=ADA, owner=OWNERS[ADA], visibility=visibility, now=world.clock())
