@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from marketplace.core.language import gettext_noop
 from marketplace.core.spdx import OPEN_LICENSES
 from marketplace.core.terms import Ground, Revocation, Terms, TermsRefusal, Use
 
@@ -40,8 +41,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for preset in (
             Preset(
                 "train-commercial",
-                "Train and fine-tune, commercially, 2 years, attribution, 10 %",
-                "Companies may train with it for two years, keep the models, credit you, and report what they use.",
+                gettext_noop("Train and fine-tune, commercially, 2 years, attribution, 10 %"),
+                gettext_noop(
+                    "Companies may train with it for two years, keep the models, credit you, and report what they use."
+                ),
                 Terms(
                     title="Training license, commercial, two years",
                     text=(
@@ -63,8 +66,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
             Preset(
                 "train-only",
-                "Train, no derived datasets",
-                "Companies may train with it for two years. Nobody may publish other datasets built from it.",
+                gettext_noop("Train, no derived datasets"),
+                gettext_noop(
+                    "Companies may train with it for two years. Nobody may publish other datasets built from it."
+                ),
                 Terms(
                     title="Training license, commercial, two years, no derived datasets",
                     text=(
@@ -83,8 +88,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
             Preset(
                 "derive",
-                "Derive allowed: others may build on it, commercially, 5 %",
-                "Everything that training needs, and others may build datasets from it; you get 5 % of what they earn.",
+                gettext_noop("Derive allowed: others may build on it, commercially, 5 %"),
+                gettext_noop(
+                    "Everything that training needs, and others may build datasets from it; "
+                    "you get 5 % of what they earn."
+                ),
                 Terms(
                     title="Building license, commercial, without an end",
                     text=(
@@ -106,8 +114,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
             Preset(
                 "research-only",
-                "Research only",
-                "Universities and hobbyists may use it for anything non-commercial, and credit you.",
+                gettext_noop("Research only"),
+                gettext_noop("Universities and hobbyists may use it for anything non-commercial, and credit you."),
                 Terms(
                     title="Research license, non-commercial",
                     text=(
@@ -125,14 +133,18 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             ),
             Preset(
                 "open-cc-by-4.0",
-                "Open: CC-BY-4.0",
-                "Anybody may use it for anything, free of charge, and credits you. This cannot be taken back.",
+                gettext_noop("Open: CC-BY-4.0"),
+                gettext_noop(
+                    "Anybody may use it for anything, free of charge, and credits you. This cannot be taken back."
+                ),
                 OPEN_LICENSES["CC-BY-4.0"].terms(),
             ),
             Preset(
                 "open-cc0-1.0",
-                "Open: CC0-1.0",
-                "Anybody may use it for anything, free of charge, without a credit. This cannot be taken back.",
+                gettext_noop("Open: CC0-1.0"),
+                gettext_noop(
+                    "Anybody may use it for anything, free of charge, without a credit. This cannot be taken back."
+                ),
                 OPEN_LICENSES["CC0-1.0"].terms(),
             ),
         )

@@ -1,6 +1,7 @@
 """License terms in one breath, for price panels: what may be done, how, for how long, and what is owed for it.
 
-`sentences.py` says everything; this says what decides whether somebody reads on. A phrase that decides is `strong`.
+`sentences.py` says everything; this says what decides whether somebody reads on. A phrase that decides is `strong`;
+in the messages it stands between asterisks, so that a translation decides where it goes.
 """
 
 from __future__ import annotations
@@ -8,16 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from marketplace.core.language import ENGLISH, Language
 from marketplace.core.money import percent
-from marketplace.core.sentences import listed, term_in_words
+from marketplace.core.sentences import all_of, term_in_words
 from marketplace.core.terms import Terms, Use
-
-_MODEL_WORDS = ((Use.PRETRAIN, "train"), (Use.FINE_TUNE, "fine-tune"), (Use.EVALUATE, "evaluate"))
-_OTHER_WORDS = (
-    (Use.RETRIEVE, "look things up", " in it"),
-    (Use.DERIVE, "build datasets", " from it"),
-    (Use.REDISTRIBUTE, "pass it on", ""),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +23,67 @@ class Phrase:
     strong: bool = False
 
 
-def terms_in_brief(terms: Terms) -> tuple[Phrase, ...]:
+def terms_in_brief(terms: Terms, language: Language = ENGLISH) -> tuple[Phrase, ...]:
     """Return what `terms` permit and ask for, as phrases to be set one after the other."""
+    return _phrases(" ".join((_grant(terms, language), *_duties(terms, language))))
+
+
+def uses_in_brief(uses: Iterable[Use], language: Language = ENGLISH) -> str:
+    """Return what may be done, as the end of “you may …”."""
+    return "".join(phrase.text for phrase in _phrases(_uses(frozenset(uses), language)))
+
+
+def _phrases(marked: str) -> tuple[Phrase, ...]:
+    pieces = enumerate(marked.split("*"))
+    return tuple(Phrase(text, strong=number % 2 == 1) for number, text in pieces if text)
+
+
+def _grant(terms: Terms, language: Language) -> str:
+    manner = language.gettext("*commercially*") if terms.commercial else language.gettext("*not commercially*")
+    figures = {"uses": _uses(terms.uses, language), "manner": manner, "time": _time(terms, language)}
+    if terms.worldwide:
+        return language.gettext("You may %(uses)s, %(manner)s, %(time)s.") % figures
+    figures["places"] = all_of(sorted(terms.territory), language)
+    return language.gettext("You may %(uses)s, %(manner)s, in *%(places)s*, %(time)s.") % figures
+
+
+def _uses(uses: frozenset[Use], language: Language) -> str:
+    models = [word for use, word in _model_words(language) if use in uses]
+    granted = [language.gettext("*%(acts)s* models") % {"acts": all_of(models, language)}] if models else []
+    granted += [words for use, words in _other_words(language) if use in uses]
+    return all_of(granted, language) if granted else ""
+
+
+def _model_words(language: Language) -> tuple[tuple[Use, str], ...]:
     return (
-        Phrase("You may "),
-        *uses_in_brief(terms.uses),
-        Phrase(", "),
-        Phrase("commercially" if terms.commercial else "not commercially", strong=True),
-        *_place(terms),
-        Phrase(", "),
-        *_time(terms),
-        Phrase("."),
-        *_duties(terms),
+        (Use.PRETRAIN, language.gettext("train")),
+        (Use.FINE_TUNE, language.gettext("fine-tune")),
+        (Use.EVALUATE, language.gettext("evaluate")),
     )
 
 
-def uses_in_brief(uses: Iterable[Use]) -> Iterator[Phrase]:
-    """Yield what may be done, as the end of “you may …”."""
-    granted = frozenset(uses)
-    models = [word for use, word in _MODEL_WORDS if use in granted]
-    things = [(Phrase(listed(models, "and"), strong=True), Phrase(" models"))] if models else []
-    things += [(Phrase(word, strong=True), Phrase(where)) for use, word, where in _OTHER_WORDS if use in granted]
-    for number, pieces in enumerate(things):
-        if number:
-            yield Phrase(" and " if number == len(things) - 1 else ", ")
-        yield from (piece for piece in pieces if piece.text)
+def _other_words(language: Language) -> tuple[tuple[Use, str], ...]:
+    return (
+        (Use.RETRIEVE, language.gettext("*look things up* in it")),
+        (Use.DERIVE, language.gettext("*build datasets* from it")),
+        (Use.REDISTRIBUTE, language.gettext("*pass it on*")),
+    )
 
 
-def _place(terms: Terms) -> Iterator[Phrase]:
-    if not terms.worldwide:
-        yield Phrase(", in ")
-        yield Phrase(listed(sorted(terms.territory), "and"), strong=True)
-
-
-def _time(terms: Terms) -> Iterator[Phrase]:
+def _time(terms: Terms, language: Language) -> str:
     if terms.term_days is None:
-        yield Phrase("without an end", strong=True)
-    else:
-        yield Phrase("for ")
-        yield Phrase(term_in_words(terms.term_days), strong=True)
+        return language.gettext("*without an end*")
+    return language.gettext("for *%(time)s*") % {"time": term_in_words(terms.term_days, language)}
 
 
-def _duties(terms: Terms) -> Iterator[Phrase]:
+def _duties(terms: Terms, language: Language) -> Iterator[str]:
     if terms.exclusive:
-        yield Phrase(" ")
-        yield Phrase("Exclusive.", strong=True)
+        yield language.gettext("*Exclusive.*")
     if terms.attribution is not None:
-        yield Phrase(" Attribution required.")
+        yield language.gettext("Attribution required.")
     if terms.share_alike:
-        yield Phrase(" What you build carries the same terms.")
+        yield language.gettext("What you build carries the same terms.")
     if terms.report_use:
-        yield Phrase(" Use is reported.")
+        yield language.gettext("Use is reported.")
     if Use.DERIVE in terms.uses and terms.derive_bps:
-        yield Phrase(" Derived datasets owe ")
-        yield Phrase(percent(terms.derive_bps), strong=True)
-        yield Phrase(".")
+        yield language.gettext("Derived datasets owe *%(percent)s*.") % {"percent": percent(terms.derive_bps)}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from marketplace import journal
 from marketplace.models import Account, JournalAccount, TopUp, Transfer
@@ -68,26 +69,27 @@ def _movement(row: Transfer, pots: set[int]) -> Movement:
 
 
 def _what(effect: str, *, came: bool) -> str:
-    kind, _, rest = effect.partition(":")
+    kind, _colon, rest = effect.partition(":")
     match kind:
         case "top-up":
             return _top_up(rest)
         case "LicensePurchased":
-            return "License bought"
+            return _("License bought")
         case "LicenseRefunded":
-            return "License refunded"
+            return _("License refunded")
         case "Deposited":
-            return "Paid for reported use"
+            return _("Paid for reported use")
         case "Withdrawn":
-            return "Deposit for use given back"
+            return _("Deposit for use given back")
         case "withdrawal":
-            return "Withdrawn"
+            return _("Withdrawn")
         case "payout":
-            return "Income"
+            return _("Income")
         case _:
-            return "Paid in" if came else "Paid"
+            return _("Paid in") if came else _("Paid")
 
 
 def _top_up(number: str) -> str:
     row = TopUp.objects.filter(pk=UUID(number)).first()
-    return "Play money" if row is not None and row.source == TopUp.Source.FAUCET else "Income moved to the balance"
+    drawn = row is not None and row.source == TopUp.Source.FAUCET
+    return _("Play money") if drawn else _("Income moved to the balance")

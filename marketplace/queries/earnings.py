@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
 
 from marketplace.core.allocation import AllocationLine
 from marketplace.core.caip import AccountName, AssetKind, AssetName
@@ -115,21 +117,30 @@ def _next_payout(token: str, now: datetime) -> tuple[datetime | None, str]:
     under_way = SettlementRow.objects.filter(token=token, state__in=_PENDING).order_by("epoch").first()
     if under_way is not None:
         if under_way.accept_after is not None:
-            return under_way.accept_after, f"Paid on {under_way.accept_after:%-d %B} unless somebody objects."
-        return None, "The settlement is being published."
+            words = gettext("Paid on %(day)s unless somebody objects.") % {"day": _day(under_way.accept_after)}
+            return under_way.accept_after, words
+        return None, gettext("The settlement is being published.")
     last = _settled_until(token)
     window = timedelta(seconds=settings.CADASTRE_SETTLEMENT_WINDOW)
     if last is None:
-        return None, "The first payout follows the first period in which something is earned."
+        return None, gettext("The first payout follows the first period in which something is earned.")
     ends = last[1] + timedelta(seconds=settings.CADASTRE_EPOCH_SECONDS)
     due = max(ends, now) + window
-    return due, f"The period ends on {ends:%-d %B}; then everybody has {_days(window)} to object."
+    words = gettext("The period ends on %(day)s; then everybody has %(window)s to object.") % {
+        "day": _day(ends), "window": _days(window),
+    }  # fmt: skip
+    return due, words
+
+
+def _day(moment: datetime) -> str:
+    return date_format(moment, "j F")
 
 
 def _days(window: timedelta) -> str:
     if window.days:
-        return f"{window.days} day" + ("s" if window.days > 1 else "")
-    return f"{int(window.total_seconds())} seconds"
+        return ngettext("%(count)s day", "%(count)s days", window.days) % {"count": window.days}
+    seconds = int(window.total_seconds())
+    return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
 
 
 def _market(token: str) -> str:

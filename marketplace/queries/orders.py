@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from marketplace.models import Account, Disclosure, LicenseRow, OfferRow, Order, Quote, UsageReport, VoucherRow
 from marketplace.queries.actors import AccessRefusal
@@ -42,8 +43,10 @@ def visible_of(order: Order) -> str | None:
     if not order.payer:
         return None
     if order.licensee == order.payer:
-        return f"Everybody can see on the chain that {order.payer} bought and holds this license."
-    return f"Everybody can see on the chain that {order.payer} paid for this license; a fresh address holds it."
+        words = _("Everybody can see on the chain that %(payer)s bought and holds this license.")
+    else:
+        words = _("Everybody can see on the chain that %(payer)s paid for this license; a fresh address holds it.")
+    return words % {"payer": order.payer}
 
 
 def orders_to_approve(account: Account) -> QuerySet[Order]:
@@ -86,7 +89,7 @@ def delivery_of(row: LicenseRow) -> Delivery:
     refused = next((grant for grant in grants if grant.state == "refused"), None)
     if refused is not None:
         return Delivery("refused", refused.cause, grants)
-    waits_for = "the key is being granted" if row.final else "the purchase is not final on chain yet"
+    waits_for = _("the key is being granted") if row.final else _("the purchase is not final on chain yet")
     return Delivery("waiting", waits_for, grants)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from marketplace.core.caip import AssetKind, AssetName
 from marketplace.core.money import Amount, Token, divide, part, percent
 from marketplace.core.royalty import allocate
@@ -13,7 +16,7 @@ from marketplace.queries.deployments import current_deployment, payment_token
 from provenance.core.lineage import Edge, Lineage
 from provenance.models import DatasetRecord, Deployment, ParentEdge, Submission
 
-GIVEN_AWAY = "Licenses are given away: nobody pays, and nobody is paid."
+GIVEN_AWAY = gettext_noop("Licenses are given away: nobody pays, and nobody is paid.")
 _NEW = 0
 """Number of the dataset to be, in its own lineage: the registry counts from 1."""
 _OWNER = ""
@@ -45,31 +48,45 @@ class Example:
     @property
     def lines(self) -> tuple[Line, ...]:
         """Every part, the creator's rest last."""
-        market, you = Line("Cadastre", "market fee", self.fee), Line("You", "the rest", self.kept)
+        market, you = Line("Cadastre", _("market fee"), self.fee), Line(_("You"), _("the rest"), self.kept)
         return (market, *self.ancestors, *self.people, you)
 
     @property
     def sentence(self) -> str:
         """All parts in one sentence."""
-        parts = [f"{Amount(self.fee, self.token)} are the market's fee"] if self.fee else []
+        parts = [_("%(fee)s are the market's fee") % {"fee": Amount(self.fee, self.token)}] if self.fee else []
         if self.ancestors:
             units, owed = sum(line.units for line in self.ancestors), sum(line.bps for line in self.ancestors)
-            parts.append(f"{self._written(units)} ({percent(owed)}) go to the owners of what it was built from")
-        parts += [f"{self._written(line.units)} go to {line.who} ({percent(line.bps)})" for line in self.people]
-        parts.append(f"{self._written(self.kept)} are yours")
-        return f"Of each license sold for {self._written(self.price)}: {', '.join(parts)}."
+            parts.append(
+                _("%(amount)s (%(percent)s) go to the owners of what it was built from")
+                % {"amount": self._written(units), "percent": percent(owed)}
+            )
+        parts += [
+            _("%(amount)s go to %(who)s (%(percent)s)")
+            % {"amount": self._written(line.units), "who": line.who, "percent": percent(line.bps)}
+            for line in self.people
+        ]
+        parts.append(_("%(amount)s are yours") % {"amount": self._written(self.kept)})
+        return _("Of each license sold for %(price)s: %(parts)s.") % {
+            "price": self._written(self.price), "parts": ", ".join(parts),
+        }  # fmt: skip
 
     @property
     def summary(self) -> str:
         """What the creator receives of a sale, and of a sale of data that others build from it."""
-        words = f"Of a sale at {self._written(self.price)} you receive {self._written(self.kept)}."
+        figures = {"price": self._written(self.price), "kept": self._written(self.kept)}
+        words = _("Of a sale at %(price)s you receive %(kept)s.") % figures
         if not self.derive_bps:
             return words
-        share = self._written(part(self.price - self.fee, self.derive_bps))
-        return (
-            f"{words} When somebody sells data built from yours for {self._written(self.price)}, "
-            f"{percent(self.derive_bps)} of it after the fee comes to you: {share}."
+        figures |= {
+            "percent": percent(self.derive_bps),
+            "share": self._written(part(self.price - self.fee, self.derive_bps)),
+        }
+        derived = _(
+            "When somebody sells data built from yours for %(price)s, %(percent)s of it after the fee comes to you: "
+            "%(share)s."
         )
+        return f"{words} {derived % figures}"
 
     def _written(self, units: int) -> str:
         return str(Amount(units, self.token))
@@ -93,11 +110,21 @@ def worked_example(draft: Draft, submission: Submission, *, price: int | None = 
         price=price,
         fee=fee,
         ancestors=tuple(
-            Line(title_of(deployment.dataset_caip(dataset)), f"it is built from it, {percent(bps)}", units, bps)
+            Line(
+                title_of(deployment.dataset_caip(dataset)),
+                _("it is built from it, %(percent)s") % {"percent": percent(bps)},
+                units,
+                bps,
+            )
             for dataset, bps, units in allocation.ancestors
         ),
         people=tuple(
-            Line(who, f"{each.role}, {percent(each.bps)} of your income", kept[who], each.bps)
+            Line(
+                who,
+                _("%(role)s, %(percent)s of your income") % {"role": each.role, "percent": percent(each.bps)},
+                kept[who],
+                each.bps,
+            )
             for who, each in named.items()
         ),
         kept=kept[_OWNER],

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.utils import translation
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from marketplace.core.caip import slug_of
 from marketplace.core.money import Amount, Token, percent
+from marketplace.core.sentences import unit_in_words as rate_unit_in_words
 from marketplace.core.sentences import use_in_words
 from marketplace.core.terms import RateUnit, Use
 from marketplace.core.terms_in_brief import Phrase, uses_in_brief
@@ -25,6 +28,7 @@ from provenance.core.digest import Sha256
 from provenance.core.parcel import draw_parcel
 
 register = template.Library()
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _AFTER_NUMBER = re.compile(r"(?<=[0-9]) (?=[\w%])")
 
 NOTE_CLASSES = {"success": "ok", "warning": "warn", "error": "bad"}
@@ -61,7 +65,7 @@ def as_json(value: Any) -> str:
 
 
 @register.simple_tag
-def parcel(digest: str, size: int = 96, label: str = "parcel mark") -> SafeString:
+def parcel(digest: str, size: int = 96, label: str = "") -> SafeString:
     """Draw a manifest digest (64 hex digits); nothing for an empty one. Without a label it is decoration."""
     if len(digest) != 64:
         return SafeString("")
@@ -143,7 +147,7 @@ def size(count: int | None) -> str:
     for unit, base in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= base:
             return f"{count / base:.1f} {unit}"
-    return f"{count} bytes"
+    return ngettext("%(count)s byte", "%(count)s bytes", count) % {"count": count}
 
 
 @register.simple_tag
@@ -172,14 +176,18 @@ def item(mapping: dict[str, Any], key: str) -> Any:
 @register.filter
 def records_in_words(count: int, kind: str) -> str:
     """Say how many records of a kind: `4,812 photographs`."""
-    names = {
-        "image": ("picture", "pictures"),
-        "table": ("row", "rows"),
-        "text": ("text", "texts"),
-        "audio": ("recording", "recordings"),
-    }
-    one, many = names.get(kind, ("record", "records"))
-    return f"{count:,} {one if count == 1 else many}"
+    figures = {"count": f"{count:,}"}
+    match kind:
+        case "image":
+            return ngettext("%(count)s picture", "%(count)s pictures", count) % figures
+        case "table":
+            return ngettext("%(count)s row", "%(count)s rows", count) % figures
+        case "text":
+            return ngettext("%(count)s text", "%(count)s texts", count) % figures
+        case "audio":
+            return ngettext("%(count)s recording", "%(count)s recordings", count) % figures
+        case _:
+            return ngettext("%(count)s record", "%(count)s records", count) % figures
 
 
 @register.filter
@@ -210,11 +218,13 @@ def dataset_id(caip: str) -> str:
 @register.filter
 def hours(seconds: int) -> str:
     """Write a delay as people do: `24 hours`, `90 seconds`."""
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= 2 * size or seconds == size:
-            count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds} seconds"
+    if seconds >= 2 * _DAY or seconds == _DAY:
+        return ngettext("%(count)s day", "%(count)s days", seconds // _DAY) % {"count": seconds // _DAY}
+    if seconds >= 2 * _HOUR or seconds == _HOUR:
+        return ngettext("%(count)s hour", "%(count)s hours", seconds // _HOUR) % {"count": seconds // _HOUR}
+    if seconds >= 2 * _MINUTE or seconds == _MINUTE:
+        return ngettext("%(count)s minute", "%(count)s minutes", seconds // _MINUTE) % {"count": seconds // _MINUTE}
+    return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
 
 
 @register.filter
@@ -226,7 +236,7 @@ def minus(count: int, less: int) -> int:
 @register.filter
 def uses_in_words(uses: list[str]) -> str:
     """Write the uses of a license as people do; `commercial` is said by the terms, not here."""
-    return "".join(phrase.text for phrase in uses_in_brief(use for use in Use if use.value in uses))
+    return uses_in_brief((use for use in Use if use.value in uses), translation)
 
 
 @register.filter
@@ -256,48 +266,55 @@ def seconds_ago(seconds: str) -> str:
 @register.filter
 def use_word(use: str) -> str:
     """Write one use as people do."""
-    return use_in_words(Use(use))
+    return use_in_words(Use(use), translation)
 
 
 @register.filter
 def unit_in_words(unit: RateUnit) -> str:
     """Write the unit of a rate behind a price: `per 1,000 records`."""
-    match unit:
-        case RateUnit.RECORDS_1000:
-            return "per 1,000 records"
-        case RateUnit.TOKENS_1000000:
-            return "per 1,000,000 tokens"
-        case RateUnit.RUN:
-            return "per run"
-        case RateUnit.GIGABYTE:
-            return "per gigabyte"
+    return rate_unit_in_words(unit, translation)
 
 
-COLUMN_WORDS = {"Int": "whole number", "UInt": "whole number", "Float": "number", "Decimal": "number", "String": "text",
-                "Boolean": "yes or no", "Date": "date", "Time": "time", "Duration": "duration"}  # fmt: skip
+COLUMN_WORDS = {
+    "Int": _("whole number"),
+    "UInt": _("whole number"),
+    "Float": _("number"),
+    "Decimal": _("number"),
+    "String": _("text"),
+    "Boolean": _("yes or no"),
+    "Date": _("date"),
+    "Time": _("time"),
+    "Duration": _("duration"),
+}
 
 
 @register.filter
 def column_in_words(kind: str) -> str:
     """Write the type of a table's column as people do: `Int64` is a whole number."""
     name = re.match("[A-Za-z]+", kind)
-    return next((words for start, words in COLUMN_WORDS.items() if name and name[0].startswith(start)), kind)
+    return next((str(words) for start, words in COLUMN_WORDS.items() if name and name[0].startswith(start)), kind)
 
 
 VOUCHER_WORDS = {
-    "unfunded": "waits for your balance",
-    "wanted": "being signed",
-    "signed": "being paid",
-    "depositing": "being paid",
-    "charging": "being paid",
-    "charged": "paid",
-    "recorded": "nothing to pay",
-    "superseded": "part of a later one",
-    "failed": "could not be paid yet",
+    "unfunded": _("waits for your balance"),
+    "wanted": _("being signed"),
+    "signed": _("being paid"),
+    "depositing": _("being paid"),
+    "charging": _("being paid"),
+    "charged": _("paid"),
+    "recorded": _("nothing to pay"),
+    "superseded": _("part of a later one"),
+    "failed": _("could not be paid yet"),
 }
+
+
+@register.filter
+def in_words(label: object) -> str:
+    """Write the label of a model's choice in the reader's language (`web.labels`)."""
+    return gettext(str(label))
 
 
 @register.filter
 def voucher_in_words(state: str) -> str:
     """Say where the payment for reported use stands."""
-    return VOUCHER_WORDS.get(state, state)
+    return str(VOUCHER_WORDS.get(state, state))

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -88,7 +88,7 @@ def _sell(request: HttpRequest, actor: Actor, offer: OfferRow, quote: UUID | Non
             "listing": listing,
             "id": slug_of_caip(offer.dataset),
             "terms": terms,
-            "sentences": sentences(terms, token),
+            "sentences": sentences(terms, token, translation),
             "fee": fee_part(offer.price, offer.fee_bps),
             "balance": has,
             "missing": max(0, offer.price - has),

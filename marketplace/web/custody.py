@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -55,11 +56,18 @@ def request_export(request: HttpRequest, actor: Actor) -> HttpResponse:
         export = custody.request_key_export(by=actor, recipient=recipient, now=timezone.now())
         tell_owners(
             actor.account,
-            "Your Cadastre key will be handed out",
-            f"Somebody signed in to {actor.account.display_name} asked for its signing key.\n"
-            f"It can be downloaded from {export.due:%Y-%m-%d %H:%M} UTC on.\n"
-            "If this was not you, sign in, cancel it under\n"
-            f"{settings.CADASTRE_PUBLIC_URL}/settings/key and change your password.\n",
+            gettext("Your Cadastre key will be handed out"),
+            gettext(
+                "Somebody signed in to %(name)s asked for its signing key.\n"
+                "It can be downloaded from %(due)s UTC on.\n"
+                "If this was not you, sign in, cancel it under\n"
+                "%(page)s and change your password.\n"
+            )
+            % {
+                "name": actor.account.display_name,
+                "due": f"{export.due:%Y-%m-%d %H:%M}",
+                "page": f"{settings.CADASTRE_PUBLIC_URL}/settings/key",
+            },
         )
 
     attempt(request, ask, done=_("The key will be encrypted for you after the delay. We have written to all owners."))

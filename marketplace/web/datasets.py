@@ -10,9 +10,10 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
-from marketplace.core.sentences import listed, sentences
+from marketplace.core.sentences import all_of, sentences
 from marketplace.core.terms_in_brief import terms_in_brief
 from marketplace.models import LicenseRow, Listing, OfferRow
 from marketplace.queries.actors import AccessRefusal
@@ -142,8 +143,8 @@ def _head(request: HttpRequest, record: DatasetRecord, number: int | None) -> di
         "offer": offer,
         "offers": offers,
         "terms": terms,
-        "sentences": sentences(terms, token_by_caip(offer.token)) if terms and offer else (),
-        "brief": terms_in_brief(terms) if terms else (),
+        "sentences": sentences(terms, token_by_caip(offer.token), translation) if terms and offer else (),
+        "brief": terms_in_brief(terms, translation) if terms else (),
         "stopped": delivery_stopped(caip, shown.version),
         "package": package,
         "package_document": package_document,
@@ -239,8 +240,11 @@ def _shared_out(incomes: Iterable[SharedIncome], payees: list[Payee]) -> list[Ha
 
 
 def _split_sentence(income: SharedIncome, payees: list[Payee]) -> str:
-    shares = [f"{amount_in_words(amount)} to {name}" for name, amount in shared_out(income, payees)]
-    return f"What it had earned was shared out: {listed(shares, 'and')}."
+    shares = [
+        _("%(amount)s to %(name)s") % {"amount": amount_in_words(amount), "name": name}
+        for name, amount in shared_out(income, payees)
+    ]
+    return _("What it had earned was shared out: %(shares)s.") % {"shares": all_of(shares, translation)}
 
 
 def _versions(_request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

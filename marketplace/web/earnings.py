@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from marketplace.core.allocation import AllocationLine, Reason
 from marketplace.core.caip import AssetKind, AssetName, dataset_name
@@ -25,6 +26,8 @@ from provenance.core.refusal import Refusal
 
 ROWS = 50
 EXPORT_ROWS = 10_000
+CSV_HEAD = ("period ended", "epoch", "dataset", "title", "why", "share",
+            "of", "amount", "currency", "state", "transaction")  # fmt: skip
 
 
 def earnings(request: HttpRequest) -> HttpResponse:
@@ -72,20 +75,7 @@ def payout(request: HttpRequest, actor: Actor, payout: int) -> HttpResponse:
 def export(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Every line of every payout as CSV."""
     actor.require(Act.FINANCE)
-    head = (
-        "period ended",
-        "epoch",
-        "dataset",
-        "title",
-        "why",
-        "share",
-        "of",
-        "amount",
-        "currency",
-        "state",
-        "transaction",
-    )
-    return csv_response(f"cadastre-earnings-{actor.account.slug}.csv", head, _lines(actor))
+    return csv_response(f"cadastre-earnings-{actor.account.slug}.csv", CSV_HEAD, _lines(actor))
 
 
 def _lines(actor: Actor) -> Iterator[tuple[object, ...]]:
@@ -102,13 +92,14 @@ def _lines(actor: Actor) -> Iterator[tuple[object, ...]]:
 
 def _shown(row: PayoutRow, line: AllocationLine) -> dict[str, Any]:
     dataset, via = _dataset(row, line.dataset), _dataset(row, line.via)
+    figures = {"title": title_of(via), "percent": percent(line.bps)}
     match line.reason:
         case Reason.OWNER:
-            why = "You own it; this is what is left after the others."
+            why = _("You own it; this is what is left after the others.")
         case Reason.ANCESTOR:
-            why = f"It was built from “{title_of(via)}”, which is owed {percent(line.bps)}."
+            why = _("It was built from “%(title)s”, which is owed %(percent)s.") % figures
         case Reason.SPLIT:
-            why = f"You share the income of “{title_of(via)}”: {percent(line.bps)}."
+            why = _("You share the income of “%(title)s”: %(percent)s.") % figures
     return {"dataset": dataset, "id": slug_of_caip(dataset), "title": title_of(dataset), "why": why, "line": line}
 
 

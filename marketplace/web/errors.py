@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from marketplace.limits import LimitRefusal
 from marketplace.templatetags.cadastre import money
@@ -35,7 +36,8 @@ def said(refusal: Refusal) -> str:
     if refusal.code not in _IN_MONEY:
         return str(refusal)
     limit, actual = (money(int(figure)) for figure in (refusal.limit or 0, refusal.actual or 0))
-    return f"{refusal.message} It is {actual}; at most {limit} is possible. {refusal.todo or ''}".strip()
+    figures = _("It is %(actual)s; at most %(limit)s is possible.") % {"actual": actual, "limit": limit}
+    return f"{refusal.message} {figures} {refusal.todo or ''}".strip()
 
 
 class RefusalMiddleware:

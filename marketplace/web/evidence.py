@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 
 from marketplace.models import LicenseRow, Listing, SettlementRow
 from marketplace.queries.catalog import search_listings
@@ -197,9 +198,9 @@ def _known_datasets(what: str, datasets: list[str]) -> HttpResponse:
 
 def _subject_link(subject: str) -> dict[str, str]:
     if "/erc721:" in subject:
-        return {"url": f"/d/{slug_of_caip(subject)}", "text": "this dataset"}
+        return {"url": f"/d/{slug_of_caip(subject)}", "text": _("this dataset")}
     if "/erc1155:" in subject:
-        return {"url": f"/l/{slug_of_caip(subject)}", "text": "this license"}
+        return {"url": f"/l/{slug_of_caip(subject)}", "text": _("this license")}
     if subject.startswith("sha256:"):
-        return {"url": f"/sha256/{subject.removeprefix('sha256:')}", "text": "this manifest"}
+        return {"url": f"/sha256/{subject.removeprefix('sha256:')}", "text": _("this manifest")}
     return {}

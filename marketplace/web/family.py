@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from marketplace.core.allocation import AllocationLine, Reason
 from marketplace.core.money import BPS, Amount
 from marketplace.core.splits import Splits
@@ -89,13 +91,13 @@ def payees_of(record: DatasetRecord, family: Family) -> list[Payee]:
     for token, bps in sorted((token, bps) for token, bps in owed.items() if bps):
         relative = _relative(record, token, bps)
         name, account = _creator(relative.caip)
-        why = f"it is built from “{relative.title}”"
+        why = _("it is built from “%(title)s”") % {"title": relative.title}
         rows.append(Payee(name, why, bps, token, dataset=relative.id, account=account))
     own = BPS - sum(owed.values())
     sharing = _sharing(record, own)
     rest = own - sum(payee.bps for payee in sharing)
     name, account = _creator(record.caip)
-    return [Payee(name, "owner", rest, record.token, account=account), *sharing, *rows]
+    return [Payee(name, _("owner"), rest, record.token, account=account), *sharing, *rows]
 
 
 def paid_so_far(payee: Payee, incomes: Iterable[SharedIncome]) -> list[Amount]:
@@ -118,7 +120,7 @@ def shared_out(income: SharedIncome, payees: Iterable[Payee]) -> list[tuple[str,
         if units:
             found.append((payee.name, Amount(units, token)))
             rest -= units
-    return found if rest <= 0 else [*found, ("others", Amount(rest, token))]
+    return found if rest <= 0 else [*found, (_("others"), Amount(rest, token))]
 
 
 def _sharing(record: DatasetRecord, own: int) -> list[Payee]:
@@ -133,7 +135,7 @@ def _sharing(record: DatasetRecord, own: int) -> list[Payee]:
         return []
     addresses = [share.account.rpartition(":")[2] for share in splits.shares]
     return [
-        Payee(share.role.capitalize(), "shares the owner’s income", own * share.bps // BPS, record.token,
+        Payee(share.role.capitalize(), _("shares the owner’s income"), own * share.bps // BPS, record.token,
               address=address)
         for address, share in zip(addresses, splits.shares, strict=True)
     ]  # fmt: skip
@@ -144,12 +146,12 @@ def _relative(record: DatasetRecord, token: int, bps: int) -> Relative:
     found = DatasetRecord.objects.filter(deployment=record.deployment, token=token).first()
     manifest = found.manifest if found else ""
     title = str(manifest_of(found, manifest).get("title", "")) if found else ""
-    return Relative(slug_of_caip(caip), caip, title or f"Dataset {token}", manifest, bps)
+    return Relative(slug_of_caip(caip), caip, title or _("Dataset %(number)s") % {"number": token}, manifest, bps)
 
 
 def _creator(caip: str) -> tuple[str, str]:
     """Return a creator's display name, and the name of their page when the dataset is listed."""
     listing = Listing.objects.select_related("account").filter(pk=caip).first()
     if listing is None:
-        return "registered elsewhere", ""
+        return _("registered elsewhere"), ""
     return listing.creator, listing.account.slug if listing.state == Listing.State.LISTED else ""

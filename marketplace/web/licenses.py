@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -73,7 +73,7 @@ class UsageForm(forms.Form):
         super().__init__(*args, **options)
         use, quantity = self.fields["use"], self.fields["quantity"]
         assert isinstance(use, forms.ChoiceField)
-        use.choices = [(each.value, use_in_words(each).capitalize()) for each in sorted(terms.uses)]
+        use.choices = [(each.value, use_in_words(each, translation).capitalize()) for each in sorted(terms.uses)]
         quantity.label = UNIT_WORDS[terms.rate.unit] if terms.rate else _("How much (records)")
 
     def usage(self) -> Usage:
@@ -162,8 +162,8 @@ def _shown(actor: Actor, row: LicenseRow, terms: Terms) -> dict[str, Any]:
         "dataset_id": slug_of_caip(row.dataset),
         "listing": Listing.objects.filter(pk=row.dataset).first(),
         "terms": terms,
-        "brief": terms_in_brief(terms),
-        "sentences": sentences(terms, token),
+        "brief": terms_in_brief(terms, translation),
+        "sentences": sentences(terms, token, translation),
         "delivery": delivery_of(row),
         "certificate": certificate_of(row),
         "reports": reports_of(actor.account, row.pk)[:100],
@@ -198,7 +198,7 @@ def disclosed(request: HttpRequest, token: str) -> HttpResponse:
 def _certificate(request: HttpRequest, row: LicenseRow, *, holder: str, reader: str) -> HttpResponse:
     document = certificate_of(row)
     if document is None:
-        messages.info(request, "The certificate is written when the purchase can no longer be undone, in a moment.")
+        messages.info(request, _("The certificate is written when the purchase can no longer be undone, in a moment."))
         return redirect("license", slug_of_caip(row.pk))
     if "json" in request.GET:
         return HttpResponse(document.content, content_type="application/json")
@@ -211,7 +211,7 @@ def _certificate(request: HttpRequest, row: LicenseRow, *, holder: str, reader: 
         {
             "license": row, "id": slug_of_caip(row.pk), "certificate": content, "digest": document.pk, "holder": holder,
             "reader": reader, "listing": listing, "qr": qr_svg(address), "address": address,
-            "sentences": sentences(license_terms(row), token_by_caip(row.token)),
+            "sentences": sentences(license_terms(row), token_by_caip(row.token), translation),
         },
     )  # fmt: skip
 
@@ -244,7 +244,9 @@ def disclose(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
 
         if attempt(request, make):
             messages.success(
-                request, f"Send this link to {form.cleaned_data['reader']}; it is shown this once: {made[0]}"
+                request,
+                _("Send this link to %(reader)s; it is shown this once: %(link)s")
+                % {"reader": form.cleaned_data["reader"], "link": made[0]},
             )
     else:
         messages.error(request, form.errors.as_text())

@@ -8,11 +8,10 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -32,6 +31,7 @@ from marketplace.queries.drafts import contributors_of, shares_in_force
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.fields import AmountField
 from marketplace.web.ids import dataset_caip, license_caip, slug_of_caip
+from marketplace.web.letters import send_share_letter
 from marketplace.web.publishing_forms import UNITS, ContributorForm
 from marketplace.web.wallets import asked_of_wallets
 from provenance.content_queries import dataset_record, delivery_stopped
@@ -71,7 +71,7 @@ class OfferForm(forms.Form):
         fitting = [each for each in PRESETS.values() if Use.DERIVE in each.terms.uses or derive_bps == 0]
         field = self.fields["preset"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [(each.key, each.name) for each in fitting]
+        field.choices = [(each.key, gettext(each.name)) for each in fitting]
 
     def clean(self) -> dict[str, Any]:
         """Build the terms; what the core refuses stands at the form."""
@@ -196,7 +196,9 @@ def private_offer(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
                 hold_seconds=settings.CADASTRE_HOLD_SECONDS, now=timezone.now(), days=data["days"],
             )  # fmt: skip
 
-        if attempt(request, offer, done=f"Offered to {data['buyer']}; they find it under Licenses when it is signed."):
+        if attempt(
+            request, offer, done=_("Offered to %(buyer)s; they find it under Licenses when it is signed.") % data
+        ):
             return redirect("dataset-manage", slug)
     return render(request, "web/manage.html", {**_context(listing, record), "private_form": form}, status=422)
 
@@ -216,10 +218,7 @@ def promise_share(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
         _row, token = shares.promise_share(
             by=actor, dataset=caip, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
         )
-        link = settings.CADASTRE_PUBLIC_URL + reverse("contribution", args=[token])
-        said = f"{actor.account.display_name} shares {data['percent']} % of a dataset's income with you."
-        words = f"{said}\n\nAccept: {link}\n"
-        send_mail("A share for you at Cadastre", words, None, [data["email"]])
+        send_share_letter(actor, to=data["email"], percent=data["percent"], token=token)
 
     attempt(request, promise, done=_("Noted. It counts once you put the shares into force."))
     return redirect("dataset-manage", slug)
@@ -283,7 +282,7 @@ def stop_delivery(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse
     """Withhold or erase, as the owner may."""
     caip, reason, now = dataset_caip(slug), request.POST.get("reason", ""), timezone.now()
     if "erase" in request.POST and request.POST.get("sure") != "erase":
-        messages.error(request, "To erase, write “erase” into the field: it cannot be undone.")
+        messages.error(request, _("To erase, write “erase” into the field: it cannot be undone."))
         return redirect("dataset-manage", slug)
     act = takedowns.erase_dataset if "erase" in request.POST else takedowns.withhold_dataset
     attempt(
@@ -313,8 +312,8 @@ def _context(listing: Listing, record: DatasetRecord) -> dict[str, Any]:
         "id": slug_of_caip(listing.dataset),
         "offers": rows[:10],
         "terms": terms,
-        "sentences": sentences(terms, token) if terms else (),
-        "brief": terms_in_brief(terms) if terms else (),
+        "sentences": sentences(terms, token, translation) if terms else (),
+        "brief": terms_in_brief(terms, translation) if terms else (),
         "offer_form": OfferForm(derive_bps=record.derive_bps, initial=initial, auto_id="offer-%s"),
         "private_form": PrivateOfferForm(derive_bps=record.derive_bps, initial=initial, auto_id="private-%s"),
         "rename_form": RenameForm(initial={"slug": listing.slug}, auto_id="rename-%s"),

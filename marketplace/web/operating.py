@@ -36,6 +36,8 @@ WORDS = {
     "pins": _("Copies to be made or mended"),
 }
 
+NO_REASON = "no reason given"
+
 
 @for_operators
 def operator(request: HttpRequest) -> HttpResponse:
@@ -113,7 +115,7 @@ def veto(request: HttpRequest, settlement: int) -> HttpResponse:
 
     def strike() -> None:
         row = SettlementRow.objects.get(pk=settlement)
-        reason = request.POST.get("reason", "")[:200] or "no reason given"
+        reason = request.POST.get("reason", "")[:200] or NO_REASON
         veto_settlement(
             by=request.user.get_username(), token=row.token, epoch=row.epoch, reason=reason, now=timezone.now()
         )

@@ -5,13 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.mail import send_mail
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -26,6 +23,7 @@ from marketplace.session import SESSION_ACCOUNT
 from marketplace.web.acting import attempt, back_to, for_account
 from marketplace.web.context import actor_of
 from marketplace.web.fields import AmountField
+from marketplace.web.letters import send_invitation
 
 ROLES = [
     (Membership.Role.OWNER, _("Owner: everything")),
@@ -137,7 +135,7 @@ def create_organization(request: HttpRequest, actor: Actor) -> HttpResponse:
         lambda: accounts.create_organization(
             by=user, slug=data["slug"], display_name=data["display_name"], now=timezone.now()
         ),
-        done=f"{data['display_name']} was created. You are acting for it now.",
+        done=_("%(display_name)s was created. You are acting for it now.") % data,
     )
     if made:
         request.session[SESSION_ACCOUNT] = data["slug"]
@@ -165,14 +163,13 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponse:
     def act() -> None:
         count_letter(by=actor, now=timezone.now())
         _, token = members.invite_member(by=actor, now=timezone.now(), **data)
-        link = settings.CADASTRE_PUBLIC_URL + reverse("invitation", args=[token])
-        words = f"{actor.account.display_name} invites you to act for it at Cadastre.\n\nAccept: {link}\n"
-        send_mail("An invitation at Cadastre", words, None, [data["email"]])
+        send_invitation(actor, to=data["email"], token=token)
 
     attempt(
         request,
         act,
-        done=f"We have written to {data['email']}. The invitation holds for {members.INVITATION_DAYS} days.",
+        done=_("We have written to %(email)s. The invitation holds for %(days)s days.")
+        % {"email": data["email"], "days": members.INVITATION_DAYS},
     )
     return redirect("account")
 

@@ -9,11 +9,10 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.mail import send_mail
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import contributors, drafts
@@ -33,6 +32,7 @@ from marketplace.queries.worked_example import Example, worked_example
 from marketplace.web.consents import shown_consents, signed_consents
 from marketplace.web.context import actor_of
 from marketplace.web.ids import dataset_caip, slug_of_caip
+from marketplace.web.letters import send_share_letter
 from marketplace.web.marks import with_manifests
 from marketplace.web.negotiation import wants_part
 from marketplace.web.publishing_forms import ContributorForm, DescribeForm, RightsFormSet, TermsForm
@@ -44,32 +44,32 @@ from provenance.core.refusal import Refusal
 from provenance.models import Answer, Match, Submission
 
 STEPS = (
-    ("files", "Files"),
-    ("describe", "Describe"),
-    ("terms", "Terms and price"),
-    ("checks", "Checks"),
-    ("review", "Review"),
+    ("files", _("Files")),
+    ("describe", _("Describe")),
+    ("terms", _("Terms and price")),
+    ("checks", _("Checks")),
+    ("review", _("Review")),
 )
 STAGE_WORDS = {
-    "upload": "Uploaded",
-    "hash": "Hashed",
-    "scan": "Scanned for malware and secrets",
-    "fingerprint": "Copy check prepared",
-    "preview": "Samples made",
-    "gate": "Compared with everything in the register",
-    "seal": "Locked and stored",
-    "pin": "Stored in every place",
-    "register": "Registered",
+    "upload": _("Uploaded"),
+    "hash": _("Hashed"),
+    "scan": _("Scanned for malware and secrets"),
+    "fingerprint": _("Copy check prepared"),
+    "preview": _("Samples made"),
+    "gate": _("Compared with everything in the register"),
+    "seal": _("Locked and stored"),
+    "pin": _("Stored in every place"),
+    "register": _("Registered"),
 }
 STATE_WORDS = {
-    DraftState.OPEN: "files are being added",
-    DraftState.CHECKING: "being checked",
-    DraftState.HELD: "waits for your answer, or for a person who looks at it",
-    DraftState.READY: "ready for your review",
-    DraftState.PUBLISHING: "being published",
-    DraftState.PUBLISHED: "published",
-    DraftState.STOPPED: "stopped",
-    DraftState.DISCARDED: "discarded",
+    DraftState.OPEN: _("files are being added"),
+    DraftState.CHECKING: _("being checked"),
+    DraftState.HELD: _("waits for your answer, or for a person who looks at it"),
+    DraftState.READY: _("ready for your review"),
+    DraftState.PUBLISHING: _("being published"),
+    DraftState.PUBLISHED: _("published"),
+    DraftState.STOPPED: _("stopped"),
+    DraftState.DISCARDED: _("discarded"),
 }
 WORKING = {"checking", "passed", "sealing", "packaged", "registering"}
 
@@ -204,8 +204,8 @@ def terms(request: HttpRequest, draft: UUID) -> HttpResponse:
         {
             "form": form,
             "presets": PRESETS.values(),
-            "brief": terms_in_brief(shown) if shown else (),
-            "sentences": sentences(shown, payment_token()) if shown else (),
+            "brief": terms_in_brief(shown, translation) if shown else (),
+            "sentences": sentences(shown, payment_token(), translation) if shown else (),
             "example": _example(found, submission),
             "contributors": found.contributors.select_related("account").order_by("created"),
             "contributor_form": ContributorForm(),
@@ -229,12 +229,7 @@ def add_contributor(request: HttpRequest, draft: UUID) -> HttpResponse:
         _, token = contributors.invite_contributor(
             by=_actor(request), draft=draft, email=data["email"], role=data["role"], bps=form.bps(), now=timezone.now()
         )
-        link = settings.CADASTRE_PUBLIC_URL + reverse("contribution", args=[token])
-        words = (
-            f"{_actor(request).account.display_name} shares {data['percent']} % of a dataset's income with you.\n\n"
-            f"Accept or decline: {link}\n"
-        )
-        send_mail("A share for you at Cadastre", words, None, [data["email"]])
+        send_share_letter(_actor(request), to=data["email"], percent=data["percent"], token=token)
 
     return _try(request, "publish-terms", draft, invite, "publish-terms")
 
@@ -310,7 +305,7 @@ def review(request: HttpRequest, draft: UUID) -> HttpResponse:
             "bases": BASES,
             "wallet": asked and shown_consents(asked),
             "manifest": shown.manifest or {},
-            "sentences": sentences(chosen, payment_token()) if chosen else (),
+            "sentences": sentences(chosen, payment_token(), translation) if chosen else (),
             "example": _example(found, submission),
             "contributors": found.contributors.exclude(state="declined"),
         },
@@ -337,10 +332,10 @@ def contribution(request: HttpRequest, token: str) -> HttpResponse:
         try:
             if "accept" in request.POST:
                 contributors.accept_contribution(by=_actor(request), token=token, now=timezone.now())
-                messages.success(request, "Accepted. Your share is paid out with every settlement.")
+                messages.success(request, _("Accepted. Your share is paid out with every settlement."))
             else:
                 contributors.decline_contribution(token=token)
-                messages.info(request, "Declined.")
+                messages.info(request, _("Declined."))
         except Refusal as refusal:
             messages.error(request, str(refusal))
         return redirect("earnings")

@@ -122,7 +122,7 @@ class TermsForm(forms.Form):
 
     preset = forms.ChoiceField(
         label=_("What others may do"),
-        choices=[(key, each.name) for key, each in PRESETS.items()],
+        choices=[(key, _(each.name)) for key, each in PRESETS.items()],
         widget=forms.RadioSelect,
     )
     price = forms.CharField(

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from marketplace.models import SettlementRow
 from marketplace.templatetags.cadastre import cid_of, money, short, uses_in_words
@@ -21,22 +22,20 @@ ENTRY_LIMIT = 16_384
 ABOUT_LICENSES = ("license.purchased", "license.refunded", "license.revoked", "license.expired")
 
 GATE = {
-    "none": "no match found",
-    "shown": "a small overlap, shown on this page",
-    "answered": "overlaps that the creator explained",
-    "reviewed": "overlaps that were reviewed",
+    "none": _("no match found"),
+    "shown": _("a small overlap, shown on this page"),
+    "answered": _("overlaps that the creator explained"),
+    "reviewed": _("overlaps that were reviewed"),
 }
-UNITS = {"records-1000": "records", "tokens-1000000": "tokens", "run": "runs", "gigabyte": "bytes"}
-KINDS = {"image": "pictures", "table": "tables", "text": "texts"}
 BASES = {
-    "own-work": "own work",
-    "commissioned": "commissioned",
-    "licensed": "licensed from others",
-    "open-license": "open license",
-    "web": "collected from the web",
-    "personal-data": "personal data",
-    "synthetic": "synthetic",
-    "unknown": "unknown",
+    "own-work": _("own work"),
+    "commissioned": _("commissioned"),
+    "licensed": _("licensed from others"),
+    "open-license": _("open license"),
+    "web": _("collected from the web"),
+    "personal-data": _("personal data"),
+    "synthetic": _("synthetic"),
+    "unknown": _("unknown"),
 }
 
 
@@ -114,90 +113,170 @@ def _happening(entry: LogEntry, about: About | None) -> Happening:
 def _link(entry: LogEntry, body: dict[str, Any]) -> Link | None:
     match entry.type:
         case "gate.passed":
-            return Link(reverse("docs-page", args=["algorithms/gate"]), _("What was searched"))
+            return Link(reverse("docs-page", args=["algorithms/gate"]), gettext("What was searched"))
         case "license.purchased":
-            return Link(reverse("license", args=[slug_of_caip(entry.subject)]), _("The license"))
+            return Link(reverse("license", args=[slug_of_caip(entry.subject)]), gettext("The license"))
         case "settlement.accepted":
-            return Link(reverse("settlement", args=[body["epoch"]]), _("Recompute"))
+            return Link(reverse("settlement", args=[body["epoch"]]), gettext("Recompute"))
         case _:
             return None
 
 
-def _counted(count: Any, noun: str) -> str:
-    many = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
-    return f"{int(count):,} {noun if int(count) == 1 else many}"
-
-
-def _sketches(body: dict[str, Any]) -> str:
-    kind = str(body["algorithm"]).removeprefix("cadastre.").partition("/")[0]
-    return f"{_counted(body['records'], 'sketch')} by which copies of its {KINDS.get(kind, 'records')} are recognized"
+def _prepared(body: dict[str, Any], _about: About | None) -> str:
+    count = int(body["records"])
+    figures = {"count": f"{count:,}"}
+    match str(body["algorithm"]).removeprefix("cadastre.").partition("/")[0]:
+        case "image":
+            said = ngettext(
+                "Copy check prepared: %(count)s sketch by which copies of its pictures are recognized.",
+                "Copy check prepared: %(count)s sketches by which copies of its pictures are recognized.", count,
+            )  # fmt: skip
+        case "table":
+            said = ngettext(
+                "Copy check prepared: %(count)s sketch by which copies of its tables are recognized.",
+                "Copy check prepared: %(count)s sketches by which copies of its tables are recognized.", count,
+            )  # fmt: skip
+        case "text":
+            said = ngettext(
+                "Copy check prepared: %(count)s sketch by which copies of its texts are recognized.",
+                "Copy check prepared: %(count)s sketches by which copies of its texts are recognized.", count,
+            )  # fmt: skip
+        case _:
+            said = ngettext(
+                "Copy check prepared: %(count)s sketch by which copies of its records are recognized.",
+                "Copy check prepared: %(count)s sketches by which copies of its records are recognized.", count,
+            )  # fmt: skip
+    return said % figures
 
 
 def _owner(about: About | None) -> str:
-    return about.creator if about and about.creator else "its owner"
+    return about.creator if about and about.creator else gettext("its owner")
 
 
 def _registered(body: dict[str, Any], about: About | None) -> str:
+    digest = format_html('<span class="h">{}</span>', short(cid_of(body["manifest"])))
     parents = len(body["parents"])
-    built = "" if not parents else f", built from {parents} other dataset{'' if parents == 1 else 's'}"
+    if not parents:
+        return format_html(gettext("Registered by {owner} as {digest}."), owner=_owner(about), digest=digest)
     return format_html(
-        'Registered by {} as <span class="h">{}</span>{}.', _owner(about), short(cid_of(body["manifest"])), built
+        ngettext(
+            "Registered by {owner} as {digest}, built from {count} other dataset.",
+            "Registered by {owner} as {digest}, built from {count} other datasets.",
+            parents,
+        ),
+        owner=_owner(about), digest=digest, count=parents,
+    )  # fmt: skip
+
+
+def _published(body: dict[str, Any], _about: About | None) -> str:
+    return gettext("Version %(version)s published.") % {"version": body["version"]}
+
+
+def _stored(body: dict[str, Any], _about: About | None) -> str:
+    sealed = body["kind"] == "sealed"
+    said = (
+        gettext("Version %(version)s stored, locked: only license holders can open it.")
+        if sealed
+        else gettext("Version %(version)s stored, open to everybody.")
     )
+    return said % {"version": body["version"]}
 
 
 def _gate(body: dict[str, Any], _about: About | None) -> str:
-    found = GATE.get(str(body["result"]), str(body["result"]))
-    if not int(body["compared"]):
-        return format_html("Compared with everything in the register: <b>{}</b>, it is the first.", found)
+    found = str(GATE.get(str(body["result"]), body["result"]))
+    count = int(body["compared"])
+    if not count:
+        return format_html(
+            gettext("Compared with everything in the register: {found}, it is the first."), found=_bold(found)
+        )
     return format_html(
-        "Compared with everything in the register: <b>{}</b> among {}.", found, _counted(body["compared"], "dataset")
-    )
+        ngettext(
+            "Compared with everything in the register: {found} among {count} dataset.",
+            "Compared with everything in the register: {found} among {count} datasets.",
+            count,
+        ),
+        found=_bold(found), count=f"{count:,}",
+    )  # fmt: skip
+
+
+def _bold(words: str) -> str:
+    return format_html("<b>{}</b>", words)
 
 
 def _rights(body: dict[str, Any], about: About | None) -> str:
-    bases = ", ".join(BASES.get(basis, basis) for basis in body["bases"])
-    return f"The rights, as {_owner(about)} states them: {bases}."
+    bases = ", ".join(str(BASES.get(basis, basis)) for basis in body["bases"])
+    return gettext("The rights, as %(owner)s states them: %(bases)s.") % {"owner": _owner(about), "bases": bases}
+
+
+def _listing(body: dict[str, Any], _about: About | None) -> str:
+    if body["state"] == "listed":
+        return gettext("Listed for sale.")
+    return gettext("No longer sold: %(reason)s.") % {"reason": body["reason"]}
+
+
+def _offered(_body: dict[str, Any], about: About | None) -> str:
+    return gettext("Offered for sale, signed by %(owner)s.") % {"owner": _owner(about)}
 
 
 def _purchased(body: dict[str, Any], _about: About | None) -> str:
-    price = money(int(body["price"]), body["token"])
-    return f"Licensed to {uses_in_words(body['uses'])}, for {price}, buyer undisclosed."
+    figures = {"uses": uses_in_words(body["uses"]), "price": money(int(body["price"]), body["token"])}
+    return gettext("Licensed to %(uses)s, for %(price)s, buyer undisclosed.") % figures
+
+
+def _used(body: dict[str, Any], _about: About | None) -> str:
+    count = int(body["quantity"])
+    figures = {"count": f"{count:,}"}
+    match body["unit"]:
+        case "records-1000":
+            return ngettext("Use reported: %(count)s record.", "Use reported: %(count)s records.", count) % figures
+        case "tokens-1000000":
+            return ngettext("Use reported: %(count)s token.", "Use reported: %(count)s tokens.", count) % figures
+        case "run":
+            return ngettext("Use reported: %(count)s run.", "Use reported: %(count)s runs.", count) % figures
+        case "gigabyte":
+            return ngettext("Use reported: %(count)s byte.", "Use reported: %(count)s bytes.", count) % figures
+        case _:
+            return gettext("Use reported: %(count)s.") % figures
 
 
 def _settled(body: dict[str, Any], _about: About | None) -> str:
-    return f"Epoch {body['epoch']} settled: {money(int(body['cumulative']))} in all so far."
+    figures = {"epoch": body["epoch"], "amount": money(int(body["cumulative"]))}
+    return gettext("Epoch %(epoch)s settled: %(amount)s in all so far.") % figures
+
+
+def _paid(body: dict[str, Any], _about: About | None) -> str:
+    figures = {"epoch": body["epoch"], "amount": money(int(body["amount"]), body["token"])}
+    return gettext("Paid out: %(amount)s for epoch %(epoch)s.") % figures
+
+
+def _plain(words: Any) -> Callable[[dict[str, Any], About | None], str]:
+    """Return what writes `words` with the members of the statement in them."""
+    return lambda body, _about: str(words) % body
 
 
 SENTENCES: dict[str, Callable[[dict[str, Any], About | None], str]] = {
     "dataset.registered": _registered,
-    "version.published": lambda body, _: f"Version {body['version']} published.",
-    "package.made": lambda body, _: (
-        f"Version {body['version']} stored, "
-        f"{'locked: only license holders can open it' if body['kind'] == 'sealed' else 'open to everybody'}."
-    ),
+    "version.published": _published,
+    "package.made": _stored,
     "rights.attested": _rights,
-    "fingerprint.computed": lambda body, _: f"Copy check prepared: {_sketches(body)}.",
+    "fingerprint.computed": _prepared,
     "gate.passed": _gate,
-    "listing.changed": lambda body, _: (
-        "Listed for sale." if body["state"] == "listed" else f"No longer sold: {body['reason']}."
-    ),
-    "offer.made": lambda _, about: f"Offered for sale, signed by {_owner(about)}.",
-    "offer.withdrawn": lambda *_: "An offer was withdrawn.",
+    "listing.changed": _listing,
+    "offer.made": _offered,
+    "offer.withdrawn": _plain(_("An offer was withdrawn.")),
     "license.purchased": _purchased,
-    "license.refunded": lambda *_: "A license was refunded.",
-    "license.revoked": lambda body, _: f"A license was revoked ({body['ground']}).",
-    "license.expired": lambda *_: "A license ended.",
-    "key.granted": lambda *_: "The key was handed to the license holder.",
-    "usage.reported": lambda body, _: (
-        f"Use reported: {int(body['quantity']):,} {UNITS.get(body['unit'], '')}".strip() + "."
-    ),
-    "usage.corrected": lambda *_: "A usage report was corrected.",
+    "license.refunded": _plain(_("A license was refunded.")),
+    "license.revoked": _plain(_("A license was revoked (%(ground)s).")),
+    "license.expired": _plain(_("A license ended.")),
+    "key.granted": _plain(_("The key was handed to the license holder.")),
+    "usage.reported": _used,
+    "usage.corrected": _plain(_("A usage report was corrected.")),
     "settlement.accepted": _settled,
-    "payout.made": lambda body, _: f"Paid out: {money(int(body['amount']), body['token'])} for epoch {body['epoch']}.",
-    "content.withheld": lambda body, _: f"Delivery stopped: {body['reason']}.",
-    "content.erased": lambda body, _: f"Content key destroyed: {body['reason']}.",
-    "dataset.transferred": lambda *_: "Handed over to a new owner.",
-    "index.committed": lambda body, _: f"Index of all subjects committed up to entry {body['up_to']}.",
-    "fact.retracted": lambda body, _: f"Entry {body['entry']} was retracted: {body['reason']}.",
-    "key.rotated": lambda body, _: f"The {body['role']} key was replaced.",
+    "payout.made": _paid,
+    "content.withheld": _plain(_("Delivery stopped: %(reason)s.")),
+    "content.erased": _plain(_("Content key destroyed: %(reason)s.")),
+    "dataset.transferred": _plain(_("Handed over to a new owner.")),
+    "index.committed": _plain(_("Index of all subjects committed up to entry %(up_to)s.")),
+    "fact.retracted": _plain(_("Entry %(entry)s was retracted: %(reason)s.")),
+    "key.rotated": _plain(_("The %(role)s key was replaced.")),
 }

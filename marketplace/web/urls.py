@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.decorators.cache import cache_control
+from django.views.i18n import JavaScriptCatalog
 
 from marketplace.web import (
     api_keys,
@@ -48,6 +50,8 @@ PUBLIC = [
     path("docs", docs.docs, name="docs"),
     path("docs/<path:name>", docs.docs, name="docs-page"),
     path("api-docs", docs.docs, {"name": "api"}, name="api-docs"),
+    # The messages of static/js in the reader's language (`makemessages --domain djangojs`).
+    path("words.js", cache_control(max_age=3600)(JavaScriptCatalog.as_view()), name="words"),
     path("robots.txt", errors.robots, name="robots"),
     path("license.xml", rsl.all_licenses, name="rsl"),
 ]

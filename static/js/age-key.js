@@ -16,17 +16,17 @@ function offer(form) {
     save.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
     save.download = `cadastre-key-${recipient.slice(4, 12)}.txt`;
     save.hidden = false;
-    said.textContent = "Made. Download the recovery file and keep it: without it nobody, not even we, can open what you license.";
+    said.textContent = gettext("Made. Download the recovery file and keep it: without it nobody, not even we, can open what you license.");
     save.focus();
   });
   save.addEventListener("click", () => {
     unsaved = "";
-    said.textContent = "Saved. Keep the file where you keep passwords.";
+    said.textContent = gettext("Saved. Keep the file where you keep passwords.");
   });
   form.addEventListener("submit", (event) => {
     if (unsaved && unsaved === input.value) {
       event.preventDefault();
-      said.textContent = "Download the recovery file first: without it you cannot open what you pay for.";
+      said.textContent = gettext("Download the recovery file first: without it you cannot open what you pay for.");
       save.focus();
     }
   });

@@ -10,7 +10,7 @@ function load(path) {
     const script = document.createElement("script");
     script.src = new URL(`../vendor/${path}`, import.meta.url);
     script.onload = resolve;
-    script.onerror = () => reject(new Error("The drawing could not be loaded."));
+    script.onerror = () => reject(new Error(gettext("The drawing could not be loaded.")));
     document.head.append(script);
   });
 }
@@ -69,7 +69,7 @@ class Drawing {
     if (this.known.has(id)) return;
     this.known.add(id);
     const answer = await fetch(`/api/v1/datasets/${id}/lineage`);
-    if (!answer.ok) throw new Error("The lineage could not be loaded. Try again.");
+    if (!answer.ok) throw new Error(gettext("The lineage could not be loaded. Try again."));
     const found = await answer.json();
     for (const node of found.nodes) this.nodes[node.id] = node;
     const near = [...found.ancestors.filter((edge) => edge.child === id), ...found.children];
@@ -80,7 +80,7 @@ class Drawing {
   }
 
   title(id) {
-    return this.nodes[id].title || "A dataset that is not listed here";
+    return this.nodes[id].title || gettext("A dataset that is not listed here");
   }
 
   node(id) {
@@ -98,13 +98,13 @@ class Drawing {
   }
 
   async choose(id) {
-    this.said.textContent = "Loading …";
+    this.said.textContent = gettext("Loading …");
     try {
       await this.add(id);
       const link = document.createElement("a");
       link.href = `/d/${id}`;
       link.textContent = this.title(id);
-      this.said.replaceChildren(link, document.createTextNode(" Arrows lead from what was there before to what was built from it. Choose a dataset to see what is around it."));
+      this.said.replaceChildren(link, ` ${gettext("Arrows lead from what was there before to what was built from it. Choose a dataset to see what is around it.")}`);
     } catch (error) {
       this.known.delete(id);
       this.said.textContent = error.message;
@@ -119,7 +119,7 @@ document.querySelectorAll("[data-lineage]").forEach((button) => {
   button.addEventListener("click", async () => {
     button.hidden = true;
     place.hidden = false;
-    said.textContent = "Loading …";
+    said.textContent = gettext("Loading …");
     try {
       await new Drawing(place, said).open(button.dataset.lineage);
     } catch (error) {

@@ -1,4 +1,5 @@
-/* What every page has: light or dark, copy buttons, times in words, and the search box that takes a dropped file. */
+/* What every page has: light or dark, copy buttons, times in words, and the search box that takes a dropped file.
+   gettext, ngettext and interpolate are Django's; they come with the catalog of the page's language (words.js). */
 
 import { drawParcel, bytesOfHex } from "./parcel.js";
 
@@ -13,19 +14,16 @@ function switchTheme(button) {
   });
 }
 
-/* Words of this script come from the page, in the page's language. */
-const words = document.body.dataset;
-
 function copyButton(name, text) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = words.copy;
-  button.setAttribute("aria-label", `${words.copy} ${name}`);
+  button.textContent = gettext("Copy");
+  button.setAttribute("aria-label", interpolate(gettext("Copy %(name)s"), { name }, true));
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text);
-    button.textContent = words.copied;
-    setTimeout(() => { button.textContent = words.copy; }, 2000);
+    button.textContent = gettext("Copied");
+    setTimeout(() => { button.textContent = gettext("Copy"); }, 2000);
   });
   return button;
 }
@@ -60,11 +58,12 @@ async function lookUpFile(input, file) {
   const limit = 2 ** 30;
   if (file.size > limit) {
     input.value = "";
-    input.placeholder = `${file.name} has ${file.size} bytes; the browser looks up files of at most ${limit}. Use: cadastre lookup`;
+    const words = gettext("%(name)s has %(size)s bytes; the browser looks up files of at most %(limit)s. Use: cadastre lookup");
+    input.placeholder = interpolate(words, { name: file.name, size: file.size, limit }, true);
     return;
   }
   input.value = "";
-  input.placeholder = `Hashing ${file.name} …`;
+  input.placeholder = interpolate(gettext("Hashing %(name)s …"), { name: file.name }, true);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
   const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   location.assign(`${input.dataset.lookUp}?sha256=${hex}&name=${encodeURIComponent(file.name)}`);
@@ -83,10 +82,10 @@ function takeDrops(input) {
 }
 
 document.querySelectorAll("[data-theme-switch]").forEach(switchTheme);
-document.querySelectorAll("[data-copy]:not(body)").forEach(offerCopy);
+document.querySelectorAll("[data-copy]").forEach(offerCopy);
 document.querySelectorAll("[data-copy-block]").forEach(offerBlockCopy);
 document.querySelectorAll("time[data-relative]").forEach(sayRelative);
 document.querySelectorAll("[data-look-up]").forEach(takeDrops);
 document.querySelectorAll("[data-parcel]").forEach((element) => {
-  element.innerHTML = drawParcel(bytesOfHex(element.dataset.parcel), Number(element.dataset.size || 96));
+  element.innerHTML = drawParcel(bytesOfHex(element.dataset.parcel), Number(element.dataset.size || 96), gettext("parcel mark"));
 });

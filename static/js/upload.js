@@ -17,7 +17,12 @@ let started = 0;
 
 function sized(count) {
   for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) if (count >= size) return `${(count / size).toFixed(1)} ${unit}`;
-  return `${count} bytes`;
+  return said(ngettext("%(count)s byte", "%(count)s bytes", count), { count });
+}
+
+/* A message with figures in it. */
+function said(message, figures) {
+  return interpolate(message, figures, true);
 }
 
 function hex(bytes) {
@@ -50,8 +55,8 @@ function addRow(path, size) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  button.textContent = "Remove";
-  button.setAttribute("aria-label", `Remove ${path}`);
+  button.textContent = gettext("Remove");
+  button.setAttribute("aria-label", said(gettext("Remove %(path)s"), { path }));
   button.addEventListener("click", () => remove(row));
   line.insertCell().append(button);
   rows.set(path, row);
@@ -65,7 +70,7 @@ async function remove(row) {
   if (row.location) {
     const answer = await fetch(row.location, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0", "X-CSRFToken": form.dataset.csrf } });
     if (!answer.ok && answer.status !== 404) {
-      show(row, `cannot be removed: ${await reason(answer)}`, "fail");
+      show(row, said(gettext("cannot be removed: %(reason)s"), { reason: await reason(answer) }), "fail");
       return;
     }
   }
@@ -79,7 +84,7 @@ async function reason(answer) {
     const problem = await answer.json();
     return [problem.title, problem.todo].filter(Boolean).join(" ");
   } catch {
-    return `the server answered ${answer.status}`;
+    return said(gettext("the server answered %(status)s"), { status: answer.status });
   }
 }
 
@@ -95,21 +100,23 @@ function report() {
   } else if (left) {
     const seconds = (Date.now() - started) / 1000;
     const rate = started && seconds > 1 ? sent / seconds : 0;
-    const rest = rate ? `, ${sized(rate)}/s, ${Math.ceil((total - sent) / rate)} s left` : "";
-    state.textContent = `${all.length - left} of ${all.length} files, ${sized(sent)} of ${sized(total)}${rest}. Closing the page loses nothing that has arrived.`;
+    const figures = { done: all.length - left, files: all.length, sent: sized(sent), size: sized(total) };
+    const arrived = said(ngettext("%(done)s of %(files)s file, %(sent)s of %(size)s.", "%(done)s of %(files)s files, %(sent)s of %(size)s.", all.length), figures);
+    const pace = rate ? said(gettext("%(rate)s each second, %(seconds)s s left."), { rate: sized(rate), seconds: Math.ceil((total - sent) / rate) }) : "";
+    state.textContent = [arrived, pace, gettext("Closing the page loses nothing that has arrived.")].filter(Boolean).join(" ");
   } else {
-    state.textContent = `All ${all.length} files have arrived, ${sized(total)}.`;
+    state.textContent = said(ngettext("The file has arrived, %(size)s.", "All %(files)s files have arrived, %(size)s.", all.length), { files: all.length, size: sized(total) });
   }
 }
 
 async function begin(row) {
   running += 1;
   try {
-    show(row, "hashing");
-    row.sha256 = await hashOf(row.file, (part) => show(row, `hashing, ${Math.round(part * 100)} %`));
+    show(row, gettext("hashing"));
+    row.sha256 = await hashOf(row.file, (part) => show(row, said(gettext("hashing, %(percent)s %"), { percent: Math.round(part * 100) })));
     await send(row);
     row.done = true;
-    show(row, "✓ arrived", "pass");
+    show(row, `✓ ${gettext("arrived")}`, "pass");
   } catch (error) {
     show(row, `✕ ${error.message}`, "fail");
   } finally {
@@ -159,12 +166,12 @@ function take(path, file) {
   const known = rows.get(name);
   if (known?.done) return;
   if (known && known.size !== file.size) {
-    show(known, "✕ a file of this name and another size is on its way; remove it first", "fail");
+    show(known, `✕ ${gettext("a file of this name and another size is on its way; remove it first")}`, "fail");
     return;
   }
   const row = known || addRow(name, file.size);
   row.file = file;
-  show(row, "waiting");
+  show(row, gettext("waiting"));
   waiting.push(row);
   started ||= Date.now();
   report();
@@ -211,7 +218,7 @@ if (form) {
     row.location = known.location;
     row.sent = known.received;
     row.done = known.received === known.size;
-    show(row, row.done ? "✓ arrived" : `${sized(known.received)} arrived; choose the file again to go on`, row.done ? "pass" : "");
+    show(row, row.done ? `✓ ${gettext("arrived")}` : said(gettext("%(size)s arrived; choose the file again to go on"), { size: sized(known.received) }), row.done ? "pass" : "");
   }
   report();
   for (const id of ["pick-folder", "pick-files"]) {
@@ -230,7 +237,7 @@ if (form) {
   form.addEventListener("submit", (event) => {
     if ([...rows.values()].some((row) => !row.done)) {
       event.preventDefault();
-      state.textContent = "Some files have not arrived whole. Wait, choose them again, or remove them.";
+      state.textContent = gettext("Some files have not arrived whole. Wait, choose them again, or remove them.");
     }
   });
 }

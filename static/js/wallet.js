@@ -1,5 +1,5 @@
 /* Asks the browser's wallet to sign typed data (EIP-712) and sends the signatures with the form. Nothing is sent to a
-   chain from here. Words come from the page, which is translated. */
+   chain from here. */
 
 /* EIP-6963: wallets announce themselves; an older one sits at window.ethereum. */
 const announced = [];
@@ -11,7 +11,7 @@ const walletHere = () => announced[0] || window.ethereum;
 async function accountOf(wallet, form, wanted) {
   const accounts = (await wallet.request({ method: "eth_requestAccounts" })).map((each) => each.toLowerCase());
   if (!wanted) return accounts[0];
-  if (!accounts.includes(wanted)) throw new Error(`${form.dataset.otherAccount} ${wanted}`);
+  if (!accounts.includes(wanted)) throw new Error(interpolate(gettext("Choose this account in your wallet: %(address)s"), { address: wanted }, true));
   return wanted;
 }
 
@@ -53,6 +53,8 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const said = form.querySelector("[role=status]");
   const wallet = walletHere();
-  said.textContent = wallet ? form.dataset.confirm : form.dataset.noWallet;
+  said.textContent = wallet
+    ? gettext("Confirm in your wallet.")
+    : gettext("This browser has no wallet. Use one that has, or sign with cadastre wallet sign.");
   if (wallet) fill(wallet, form).then(() => form.submit(), (error) => { said.textContent = error.message; });
 });
