@@ -90,7 +90,8 @@ def test_a_folder_becomes_a_listed_dataset(enter: Callable[..., Visitor], town: 
     ada.reads("Retouching: 25 %")
     ada.reads("Locked: names, contents and hashes of the files stay private.")
     ada.presses("Publish this")
-    ada.reads("It is safe to close this page")
+    # A quick machine is through before the page is; tests/web holds this state and reads these words in it.
+    ada.reads(re.compile(r"It is safe to close this page|Published\."))
     ada.reads("Published.")
     ada.examines()
     ada.clicks("See its page")

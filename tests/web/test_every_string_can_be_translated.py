@@ -33,7 +33,7 @@ SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z]{2,}")
 TAG = re.compile(r"{%.*?%}|{{.*?}}")
 CATALOG = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext"}
 
-FOR_MACHINES = {"structured_data.py", "rsl.py", "spreadsheet.py"}
+FOR_MACHINES = {"private.py", "structured_data.py", "rsl.py", "spreadsheet.py"}
 PAGES = [
     *(path for path in sorted((ROOT / "marketplace" / "web").glob("*.py")) if path.name not in FOR_MACHINES),
     *sorted((ROOT / "marketplace" / "templatetags").glob("*.py")),
