@@ -124,23 +124,18 @@ def read_once(path: Path, name: str, *, scanner: Scanner, with_dag: bool, progre
     """Do step 1 for one file. `progress` is told the bytes read so far and may raise to stop."""
     digest, scan, hasher = hashlib.sha256(), scanner.scan(name), FileHasher() if with_dag else None
     done = lines = 0
-    with path.open("rb", buffering=0) as source, ThreadPoolExecutor(max_workers=2) as pool:
-        piece = source.read(PIECE)
-        while piece:
-            # hashlib lets go of the interpreter: digests run while the scanner looks and the next piece is read.
-            hashing = [pool.submit(digest.update, piece)]
+    last = b"\n"
+    with path.open("rb", buffering=0) as source:
+        while piece := source.read(PIECE):
+            digest.update(piece)
             if hasher is not None:
-                hashing.append(pool.submit(hasher.update, piece))
+                hasher.update(piece)
             scan.feed(piece)
             lines += int(np.count_nonzero(np.frombuffer(piece, dtype=np.uint8) == LINE_FEED))
+            last = piece[-1:]
             done += len(piece)
-            following = source.read(PIECE)
-            for each in hashing:
-                each.result()
             progress(done)
-            if not following and not piece.endswith(b"\n"):
-                lines += 1
-            piece = following
+    lines += last != b"\n"  # the last line may lack its end
     return Reading(digest.hexdigest(), done, lines, scan.finish(), hasher.finish() if hasher is not None else None)
 
 
@@ -167,9 +162,7 @@ def _inspect(lease: Lease, scanner: Scanner) -> None:
 def _read_and_sketch(lease: Lease, media: Media, kind: Kind, scanner: Scanner) -> None:
     file, path = lease.file, scratch_path(lease.file)
     done = [0]
-    lease.begin("hash", file.size)
-    lease.begin("scan", 1)
-    lease.begin("fingerprint", 1)
+    lease.begin(hash=file.size, scan=1, fingerprint=1)
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(
             read_once, path, file.path, scanner=scanner, with_dag=file.submission.visibility == "open",
@@ -192,10 +185,10 @@ def _read_and_sketch(lease: Lease, media: Media, kind: Kind, scanner: Scanner) -
             read.findings[0].code, f"{shown(file.path)} is quarantined. {read.findings[0].message}",
             limit=0, actual=len(read.findings), todo="Remove the file; nothing of it was stored or published.",
         )  # fmt: skip
-    lease.end("scan")
     if failure is not None:
+        lease.end("scan")
         raise failure
-    lease.end("fingerprint", records=_records(media, kind, read.lines, counted))
+    lease.end("scan", "fingerprint", records=_records(media, kind, read.lines, counted))
 
 
 def _records(media: Media, kind: Kind, lines: int, counted: int) -> int:
@@ -270,11 +263,11 @@ def _media_type(media: Media, kind: Kind) -> str:
 def _make_preview(lease: Lease, media: Media, kind: Kind) -> None:
     file = lease.file
     limits = content_limits()
-    lease.begin("preview", 1)
     shown_already = SubmittedFile.objects.filter(submission=file.submission).exclude(preview=None).count()
     if shown_already >= limits.preview_files:
         lease.end("preview")
         return
+    lease.begin(preview=1)
     media_type = _media_type(media, kind)
     try:
         preview = _preview(file, kind, media_type)

@@ -45,11 +45,12 @@ class Lease:
     _renewed: datetime
     _open: dict[str, datetime] = field(default_factory=dict)
 
-    def begin(self, name: str, total: int) -> None:
-        """Show that a stage has begun."""
+    def begin(self, **totals: int) -> None:
+        """Show that stages have begun, and how much each has to do. Raises LeaseLost."""
         now = self.clock()
-        self._open[name] = now
-        self._set(name, state="running", done=0, total=total, started=now)
+        for name, total in totals.items():
+            self._open[name] = now
+            self._set(name, state="running", done=0, total=total, started=now)
         self.save()
 
     def progress(self, name: str, done: int) -> None:
@@ -61,13 +62,14 @@ class Lease:
         self._set(name, state="running", done=done, total=entry["total"], started=self._open.get(name, now))
         self.save()
 
-    def end(self, name: str, *, failed: bool = False, **fields: Any) -> None:
-        """Show that a stage has ended and keep what it found. Raises LeaseLost."""
+    def end(self, *names: str, failed: bool = False, **fields: Any) -> None:
+        """Show that stages have ended and keep what they found. Raises LeaseLost."""
         now = self.clock()
-        entry = self.file.stage.get(name) or {"total": 1, "done": 0}
-        done = entry["done"] if failed else entry["total"]
-        state = "failed" if failed else "done"
-        self._set(name, state=state, done=done, total=entry["total"], started=self._open.get(name, now), ended=now)
+        for name in names:
+            entry = self.file.stage.get(name) or {"total": 1, "done": 0}
+            done = entry["done"] if failed else entry["total"]
+            state = "failed" if failed else "done"
+            self._set(name, state=state, done=done, total=entry["total"], started=self._open.get(name, now), ended=now)
         self.save(**fields)
 
     def is_done(self, name: str) -> bool:

@@ -112,7 +112,7 @@ def is_text(head: bytes) -> bool:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=False)
     except UnicodeDecodeError:
         return False
-    return not any(ord(character) < 32 and character not in "\t\n\r\f\x1b" for character in text)
+    return not any(ord(character) < 32 and character not in "\t\n\r\f\x1b" for character in set(text))
 
 
 def _text_media(head: bytes, path: str) -> Media:

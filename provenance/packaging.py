@@ -134,7 +134,7 @@ def _store(lease: Lease, store: ContentStore, recipient: str | None) -> None:
             "package.failed", f"Sealing {shown(file.path)} ended its worker again and again.", limit=ATTEMPTS,
             actual=file.attempts, todo="Tell the operator; the worker's log has the cause.",
         )  # fmt: skip
-    lease.begin("seal", file.size)
+    lease.begin(seal=file.size)
     with scratch_path(file).open("rb") as source:
         stored = store_stream(
             source, recipient=recipient, sink=store.put_block, progress=lambda done: lease.progress("seal", done)

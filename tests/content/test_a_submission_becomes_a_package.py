@@ -408,8 +408,8 @@ def test_two_workers_never_work_on_one_file_at_the_same_time(world):
     world.clock.now += timedelta(minutes=3)
     later = take(Submission.objects.get().files.get(), clock=world.clock)
     with pytest.raises(LeaseLost):
-        lease.begin("hash", 1000)
-    later.begin("hash", 1000)
+        lease.begin(hash=1000)
+    later.begin(hash=1000)
 
 
 def test_advancing_twice_is_advancing_once(world):
