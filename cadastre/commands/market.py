@@ -201,6 +201,13 @@ def report_usage(session: Session, options: argparse.Namespace) -> int:
     }
     wallet = wallet_of(session, options)
     found = session.client.report_usage(report, key=options.key)
+    if found["state"] == "approval":
+        session.console.result(
+            found,
+            f"Reported: {found['quantity']} × {found['unit']}; this report would cost {found['amount']['text']}.",
+            f"That is more than this key may spend on the license: it waits for approval. Report {found['digest']}",
+        )
+        return 0
     if wallet is not None:
         dataset = session.client.get(f"/licenses/{options.license}")["dataset"]
         found["signed"] = sign_waiting(session, wallet, dataset=dataset, license_id=options.license)

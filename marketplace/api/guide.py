@@ -51,6 +51,7 @@ PARAMETERS: Mapping[str, str] = {
     "q": "Words that title, creator, names or description contain, all of them.",
     "quote": "Id of a quote to your account.",
     "recipient": "Another age recipient than the order's, for which a grant was made.",
+    "report": "Digest of a usage report of your account.",
     "sha256": "Digest of a document, as chain, log or another document names it.",
     "signature": "Id of a question to a wallet, as `GET /signatures` names it.",
     "state": "Only questions in this state; `wanted` is what waits.",
@@ -111,8 +112,9 @@ OPERATIONS: Mapping[str, str] = {
     "post_quotes": "Of the current offer, unless `offer` names another. Stands for some minutes and is ordered once. "
     "`units` says what metered use of so many units would cost.",
     "post_orders": "By quote or by offer. The license is active once the payment is final; a failed order costs "
-    "nothing, and its cause says why. Over a member's limit it waits for approval. With `payer` a connected wallet "
-    "pays: the order waits as `signing` for its signature, and everybody can see on the chain what it paid.",
+    "nothing, and its cause says why. Over a member's or key's limit it is refused; of a member who needs approval it "
+    "waits as `approval`. With `payer` a connected wallet pays: the order waits as `signing` for its signature, and "
+    "everybody can see on the chain what it paid.",
     "post_orders_order_approve": "Needs a person of the account, not the one who ordered.",
     "post_orders_order_decline": "The money that was held is free again.",
     "get_licenses_license_id_bundle": "Certificate, terms, proofs and the key grant: with the stored bytes it needs "
@@ -121,7 +123,11 @@ OPERATIONS: Mapping[str, str] = {
     "another recipient of the same licensee. Nothing is paid again.",
     "post_licenses_license_id_refund": "Within the hold that the offer stated.",
     "post_usage": "`quantity` counts single records, tokens, runs or bytes; the frozen terms say what it costs, the "
-    "answer says how much that is. `corrects` replaces an earlier report. Reports are private; the log holds digests.",
+    "answer says how much that is. `corrects` replaces an earlier report. Reports are private; the log holds digests. "
+    "A report that costs more than the key or member may spend on the use of this license waits as `approval`: it is "
+    "not lost, and counts for nothing until somebody lets it enter.",
+    "post_usage_report_approve": "Needs a person of the account who may spend as much, and not the member who sent it.",
+    "post_usage_report_decline": "Whoever sent it may take it back.",
     "get_earnings": "What is available, pending and paid, and when the next payout comes.",
     "get_settlements_epoch": "Recompute it from chain and documents: `cadastre audit-settlement`.",
     "get_entries": "The log itself is static files below `/log/`, with C2SP checkpoints and tiles.",

@@ -119,6 +119,8 @@ urlpatterns = [
     path("licenses/<license:license_id>/refund", licenses.RefundResource.as_view()),
     path("licenses/<license:license_id>/blocks/<cid:cid>", blocks.LicensedBlockResource.as_view()),
     path("usage", usage.UsageResource.as_view()),
+    path("usage/<sha256:report>/approve", usage.ApproveResource.as_view()),
+    path("usage/<sha256:report>/decline", usage.DeclineResource.as_view()),
     path("earnings", earnings.EarningsResource.as_view()),
     path("payouts", earnings.PayoutsResource.as_view()),
     path("withdrawals", withdrawals.WithdrawalsResource.as_view()),

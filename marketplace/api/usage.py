@@ -10,13 +10,14 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from marketplace.actions.usage import Usage, report_usage
+from marketplace.actions.usage import Usage, approve_report, decline_report, report_usage
 from marketplace.api.money import Money, Units, money
 from marketplace.api.names import Id, Sha256Hex, id_of, license_caip
+from marketplace.api.orders import Declining
 from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
-from marketplace.api.schema import IDEMPOTENT_ALWAYS, operation
+from marketplace.api.schema import IDEMPOTENT, IDEMPOTENT_ALWAYS, operation
 from marketplace.api.terms import UseName
 from marketplace.core.terms import Use
 from marketplace.core.voucher import Subject, UsageRefusal
@@ -55,7 +56,11 @@ class UsageGiven(Body):
 
 
 class UsageShown(msgspec.Struct):
-    """`amount` is what this report added to `cumulative_amount`; `state` is that of the voucher that pays it."""
+    """`amount` is what this report added to `cumulative_amount`; `state` is that of the voucher that pays it.
+
+    A report in `approval`, or `declined` with its `cause`, counts for nothing: `amount` is what it would add to the
+    `cumulative_amount` before it.
+    """
 
     digest: str
     license: str
@@ -71,6 +76,7 @@ class UsageShown(msgspec.Struct):
     corrects: str | None
     corrected: bool
     state: str
+    cause: str | None
     created: datetime
 
 
@@ -109,6 +115,28 @@ class UsageResource(Resource):
         return self.once(effect, request=wish, key_needed=True)
 
 
+class ApproveResource(Resource):
+    acts = {"POST": Act.APPROVE}
+    persons = frozenset({"POST"})
+
+    @operation("Approve another member's report", answer=UsageShown, status=202, parameters=(IDEMPOTENT,))
+    def post(self, request: Request, report: str) -> HttpResponse:
+        return self.once(
+            lambda: (202, _shown([approve_report(by=self.actor, report=report, now=self.now)])[0]), request=None
+        )
+
+
+class DeclineResource(Resource):
+    acts = {"POST": Act.READ}
+
+    @operation("Decline a report that waits for approval", answer=UsageShown, body=Declining, parameters=(IDEMPOTENT,))
+    def post(self, request: Request, report: str) -> HttpResponse:
+        wish = self.body(Declining)
+        return self.once(
+            lambda: (200, _shown([decline_report(by=self.actor, report=report, cause=wish.cause)])[0]), request=wish
+        )
+
+
 def _used(wish: UsageGiven) -> Usage:
     quantity = int(wish.quantity)
     if quantity > QUANTITY_LIMIT:
@@ -134,8 +162,6 @@ def _shown(rows: Iterable[UsageReport]) -> list[UsageShown]:
 
 
 def _one(row: UsageReport, token: str) -> UsageShown:
-    earlier = UsageReport.objects.filter(license=row.license, sequence=row.sequence - 1)
-    before = earlier.values_list("cumulative_amount", flat=True).first() or 0
     return UsageShown(
         digest=row.digest,
         license=id_of(row.license),
@@ -144,15 +170,23 @@ def _one(row: UsageReport, token: str) -> UsageShown:
         use=row.use,
         unit=row.unit or None,
         quantity=str(row.quantity),
-        amount=money(row.cumulative_amount - before, token),
+        amount=money(_added(row), token),
         cumulative_units=str(row.cumulative_units),
         cumulative_amount=money(row.cumulative_amount, token),
         reports_root=row.reports_root,
         corrects=row.corrects or None,
         corrected=row.corrected,
-        state=_voucher_state(row),
+        state=_voucher_state(row) if row.state == UsageReport.State.ENTERED else str(row.state),
+        cause=row.cause or None,
         created=row.created,
     )
+
+
+def _added(row: UsageReport) -> int:
+    if row.sequence is None:
+        return row.cost
+    earlier = UsageReport.objects.filter(license=row.license, sequence=row.sequence - 1)
+    return row.cumulative_amount - (earlier.values_list("cumulative_amount", flat=True).first() or 0)
 
 
 def _voucher_state(row: UsageReport) -> str:

@@ -206,12 +206,21 @@ class VoucherRow(models.Model):
 class UsageReport(models.Model):
     """A usage report (`cadastre.usage/1`), private to licensee and owner; the log holds its digest."""
 
+    class State(models.TextChoices):
+        """Only what has entered counts; what costs more than its reporter may spend waits for somebody's approval."""
+
+        APPROVAL = "approval"
+        ENTERED = "entered"
+        DECLINED = "declined"
+
     digest = models.CharField(max_length=64, primary_key=True)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="usage_reports")
     # CAIP-19.
     license = models.CharField(max_length=160)
     dataset = models.CharField(max_length=160)
-    sequence = models.IntegerField()
+    state = models.CharField(max_length=8, choices=State, default=State.ENTERED)
+    # Among those that have entered; null for the others.
+    sequence = models.IntegerField(null=True)
     document = models.BinaryField()
     version = models.IntegerField()
     period_from = models.DateField()
@@ -221,6 +230,11 @@ class UsageReport(models.Model):
     quantity = models.BigIntegerField()
     corrects = models.CharField(max_length=64, blank=True)
     corrected = models.BooleanField(default=False)
+    # Base units that it adds to what is owed; minimums are due without it.
+    cost = models.BigIntegerField(default=0)
+    reported_by = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="reports")
+    approved_by = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL, related_name="approved_reports")
+    cause = models.CharField(max_length=500, blank=True)
     # Base units: what the cumulative amount of the license became with this report.
     cumulative_units = models.BigIntegerField()
     cumulative_amount = models.BigIntegerField()
@@ -232,9 +246,19 @@ class UsageReport(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["license", "sequence"], name="usage_sequence_once"),
             models.UniqueConstraint(fields=["account", "idempotency_key"], name="usage_key_once"),
-            models.UniqueConstraint(fields=["corrects"], condition=~Q(corrects=""), name="usage_corrected_once"),
+            models.UniqueConstraint(
+                fields=["corrects"], condition=~Q(corrects="") & ~Q(state="declined"), name="usage_corrected_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="entered", sequence__isnull=False) | (~Q(state="entered") & Q(sequence=None)),
+                name="usage_numbered_when_entered",
+            ),
         ]
-        indexes: ClassVar = [models.Index(fields=["dataset", "-created"], name="usage_by_dataset")]
+        indexes: ClassVar = [
+            models.Index(fields=["dataset", "-created"], name="usage_by_dataset"),
+            # What waits for somebody of the account.
+            models.Index(fields=["account", "created"], condition=Q(state="approval"), name="usage_to_approve"),
+        ]
 
     def __str__(self) -> str:
         return self.digest

@@ -173,4 +173,5 @@ def sales_of(account: Account) -> QuerySet[LicenseRow]:
 
 def usage_of_datasets(account: Account) -> QuerySet[UsageReport]:
     """Return the usage reports about the account's datasets, newest first."""
-    return UsageReport.objects.filter(dataset__in=account.listings.values("pk")).order_by("-created")
+    entered = UsageReport.objects.filter(state=UsageReport.State.ENTERED)
+    return entered.filter(dataset__in=account.listings.values("pk")).order_by("-created")

@@ -34,8 +34,8 @@ def license_terms(row: LicenseRow) -> Terms:
 
 
 def reported(license_id: str) -> list[UsageReport]:
-    """Return the reports of a license in the order in which they came."""
-    rows = ReportRow.objects.filter(license=license_id).order_by("sequence")
+    """Return the reports of a license that have entered, in the order in which they did."""
+    rows = ReportRow.objects.filter(license=license_id, state=ReportRow.State.ENTERED).order_by("sequence")
     return [UsageReport.from_document(parse_canonical(bytes(row.document))) for row in rows]
 
 

@@ -54,6 +54,19 @@ def orders_to_approve(account: Account) -> QuerySet[Order]:
     return Order.objects.filter(account=account, state=Order.State.APPROVAL).order_by("created")
 
 
+def reports_to_approve(account: Account) -> QuerySet[UsageReport]:
+    """Return the usage reports of members that wait for somebody's approval, oldest first."""
+    return UsageReport.objects.filter(account=account, state=UsageReport.State.APPROVAL).order_by("created")
+
+
+def own_report(account: Account, digest: str) -> UsageReport:
+    """Return a usage report of the account. Somebody else's looks like one that does not exist."""
+    found = UsageReport.objects.filter(pk=digest, account=account).first()
+    if found is None:
+        raise AccessRefusal("usage_report.not_found", "There is no such report.", actual=digest[:80])
+    return found
+
+
 def licenses_of(account: Account) -> QuerySet[LicenseRow]:
     """Return the account's licenses, newest first."""
     return LicenseRow.objects.select_related("order").filter(account=account).order_by("-start", "pk")

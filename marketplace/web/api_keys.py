@@ -16,6 +16,7 @@ from marketplace.queries.actors import ACTS_OF_ROLE, SCOPES, Act, Actor
 from marketplace.queries.members import api_keys_for
 from marketplace.web.acting import attempt, for_account
 from marketplace.web.fields import AmountField
+from marketplace.web.people import LIMIT_WORDS
 
 SCOPE_WORDS = {
     Act.READ: _("read: licenses, orders, balance"),
@@ -33,7 +34,7 @@ class KeyForm(forms.Form):
     name = forms.CharField(label=_("What it is for"), max_length=100)
     scopes = forms.MultipleChoiceField(label=_("What it may do"), widget=forms.CheckboxSelectMultiple)
     days = forms.TypedChoiceField(label=_("It works for"), choices=LIVES, coerce=int, initial=90)
-    spend_limit = AmountField(label=_("Most that one order may cost"), required=False)
+    spend_limit = AmountField(label=_("Most that one order may cost"), required=False, help_text=LIMIT_WORDS)
 
     def __init__(self, *args: object, scopes: list[Act], **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]  # Django's own

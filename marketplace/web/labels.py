@@ -33,6 +33,7 @@ LABELS = frozenset(
         gettext_noop("Destroyed"),
         gettext_noop("Discarded"),
         gettext_noop("Dropped"),
+        gettext_noop("Entered"),
         gettext_noop("Expired"),
         gettext_noop("Failed"),
         gettext_noop("Faucet"),

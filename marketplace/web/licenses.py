@@ -17,12 +17,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import licenses
-from marketplace.actions.usage import Usage, preview_usage, report_usage
+from marketplace.actions.usage import Preview, Usage, approve_report, decline_report, preview_usage, report_usage
 from marketplace.core.sentences import sentences, use_in_words
 from marketplace.core.terms import RateUnit, Terms, Use
 from marketplace.core.terms_in_brief import terms_in_brief
-from marketplace.core.voucher import Owed, Subject
-from marketplace.models import LicenseRow, Listing, Order
+from marketplace.core.voucher import Subject
+from marketplace.models import LicenseRow, Listing, Order, UsageReport
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.deployments import token_by_caip
 from marketplace.queries.metering import license_terms
@@ -38,7 +38,7 @@ from marketplace.queries.orders import (
     reports_of,
     vouchers_of,
 )
-from marketplace.web.acting import attempt, for_account
+from marketplace.web.acting import attempt, back_to, for_account
 from marketplace.web.context import actor_of
 from marketplace.web.ids import license_caip, slug_of_caip
 from marketplace.web.marks import marks_of
@@ -123,7 +123,7 @@ def held(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     row = own_license(actor.account, license_caip(slug))
     terms = license_terms(row)
     form = UsageForm(request.POST or None, terms=terms, initial=_usage_initial(request, row))
-    cost: Owed | None = None
+    cost: Preview | None = None
     if request.method == "POST" and form.is_valid():
         used = form.usage()
         if "report" in request.POST:
@@ -131,12 +131,12 @@ def held(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
             sent = attempt(
                 request,
                 lambda: report_usage(by=actor, license_id=row.pk, key=key, used=used, now=timezone.now()),
-                done=_("Reported. The figures below follow from the terms you bought under."),
+                done=_("Reported. The table below says what became of it, by the terms you bought under."),
             )
             if sent:
                 return redirect("license-held", slug)
         else:
-            costs: list[Owed] = []
+            costs: list[Preview] = []
             attempt(
                 request, lambda: costs.append(preview_usage(by=actor, license_id=row.pk, used=used, now=timezone.now()))
             )
@@ -269,6 +269,22 @@ def revoke_reader(request: HttpRequest, actor: Actor, slug: str, disclosure: UUI
 
 @for_account
 @require_POST
+def judge_report(request: HttpRequest, actor: Actor, digest: str) -> HttpResponse:
+    """Approve or decline a report of another member, or take back one's own."""
+    if "approve" in request.POST:
+        attempt(
+            request,
+            lambda: approve_report(by=actor, report=digest, now=timezone.now()),
+            done=_("Approved; the report has entered."),
+        )
+    else:
+        cause = request.POST.get("cause", "")
+        attempt(request, lambda: decline_report(by=actor, report=digest, cause=cause), done=_("Declined."))
+    return back_to(request, "licenses")
+
+
+@for_account
+@require_POST
 def add_recipient(request: HttpRequest, actor: Actor, slug: str) -> HttpResponse:
     """Have the key encrypted for another of the holder's own keys."""
     caip, recipient = license_caip(slug), request.POST.get("recipient", "").strip()
@@ -290,5 +306,6 @@ def _usage_initial(request: HttpRequest, row: LicenseRow) -> dict[str, Any]:
 
 
 def reports_of_license(row: LicenseRow, digest: str) -> bool:
-    """Say whether a report belongs to the license and was not corrected before."""
-    return row.account is not None and reports_of(row.account, row.pk).filter(pk=digest, corrected=False).exists()
+    """Say whether a report belongs to the license, counts, and was not corrected before."""
+    entered = {"state": UsageReport.State.ENTERED, "corrected": False}
+    return row.account is not None and reports_of(row.account, row.pk).filter(pk=digest, **entered).exists()

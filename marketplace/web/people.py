@@ -18,11 +18,12 @@ from marketplace.actions.letters import count_letter
 from marketplace.models import Account, Membership, User
 from marketplace.queries.actors import Act, Actor
 from marketplace.queries.members import members_of, memberships_of, open_invitations, own_member
-from marketplace.queries.orders import orders_to_approve
+from marketplace.queries.orders import orders_to_approve, own_license, reports_to_approve
 from marketplace.session import SESSION_ACCOUNT
 from marketplace.web.acting import attempt, back_to, for_account
 from marketplace.web.context import actor_of
 from marketplace.web.fields import AmountField
+from marketplace.web.ids import slug_of_caip
 from marketplace.web.letters import send_invitation
 
 ROLES = [
@@ -33,13 +34,17 @@ ROLES = [
     (Membership.Role.VIEWER, _("Viewer: look, change nothing")),
 ]
 
+LIMIT_WORDS = _("Use of a license that is reported beyond as much waits for somebody’s approval.")
+
 
 class MemberForm(forms.Form):
     """Role and limits of a member."""
 
     role = forms.ChoiceField(label=_("Role"), choices=ROLES)
-    spend_limit = AmountField(label=_("Most that one order may cost"), required=False)
-    needs_approval = forms.BooleanField(label=_("Orders need somebody’s approval"), required=False)
+    spend_limit = AmountField(label=_("Most that one order may cost"), required=False, help_text=LIMIT_WORDS)
+    needs_approval = forms.BooleanField(
+        label=_("Orders, and reports that cost, need somebody’s approval"), required=False
+    )
 
 
 class InvitationForm(MemberForm):
@@ -62,7 +67,7 @@ class NameForm(forms.Form):
 
 @for_account
 def account(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Names, members, invitations, orders that wait for approval, other accounts."""
+    """Names, members, invitations, orders and reports that wait for approval, other accounts."""
     now = timezone.now()
     names = {"display_name": actor.account.display_name, "slug": actor.account.slug}
     rows = [
@@ -78,6 +83,10 @@ def account(request: HttpRequest, actor: Actor) -> HttpResponse:
             "organization": NameForm(auto_id="organization-%s"),
             "invitations": open_invitations(actor.account, now=now),
             "approvals": orders_to_approve(actor.account),
+            "reports": [
+                (row, slug_of_caip(row.license), own_license(actor.account, row.license))
+                for row in reports_to_approve(actor.account)
+            ],
             "may_manage": actor.may(Act.MANAGE),
             "may_approve": actor.may(Act.APPROVE),
             "is_organization": actor.account.kind == Account.Kind.ORGANIZATION,

@@ -104,6 +104,7 @@ BUYING = [
     path("licenses/<slug:slug>/refund", licenses.refund, name="license-refund"),
     path("licenses/<slug:slug>/readers", licenses.disclose, name="license-disclose"),
     path("licenses/<slug:slug>/readers/<uuid:disclosure>", licenses.revoke_reader, name="license-reader-revoke"),
+    path("licenses/reports/<str:digest>/judge", licenses.judge_report, name="report-judge"),
     path("licenses/<slug:slug>/recipients", licenses.add_recipient, name="license-recipient"),
 ]
 

@@ -8,13 +8,14 @@ import pytest
 from cadastre.client import Client as Program
 from cadastre.client import ClientRefusal
 from marketplace.actions.accounts import create_organization
+from marketplace.actions.api_keys import create_api_key
 from marketplace.actions.members import accept_invitation, invite_member
 from marketplace.api.names import id_of
 from marketplace.models import Membership, OfferRow, Order, PayoutRow, SettlementRow
 from marketplace.queries.actors import actor_of_user
 from marketplace.queries.addresses import owner_signing
 from provenance.models import Document, Intent
-from tests.api.conftest import PRICE, RECIPIENT, TOKEN, Person
+from tests.api.conftest import PRICE, RECIPIENT, TOKEN, Api, Person
 
 pytestmark = pytest.mark.django_db
 
@@ -231,6 +232,27 @@ def test_a_report_costs_what_the_frozen_terms_say(site, cleo, licensed):
     fixed = api.post("/usage", report(site, licensed, quantity="24000", corrects=shown["digest"]), key="u3").json()
     assert (fixed["corrects"], fixed["amount"]["amount"]) == (shown["digest"], "0")
     assert api.get("/usage").json()["results"][-1]["corrected"] is True
+
+
+def test_a_key_with_a_limit_spends_no_more_by_reporting_and_its_owner_lets_the_rest_enter(site, cleo, licensed):
+    site.give(cleo, 10 * PRICE)
+    _, token = create_api_key(
+        by=cleo.actor, name="cluster", scopes=["use"], days=30, spend_limit=20_000_000, now=site.now
+    )
+    api, person = Api(token), cleo.browser()
+    assert api.post("/usage", report(site, licensed), key="u1").json()["state"] == "wanted", "20.00, as much as it may"
+    waiting = api.post("/usage", report(site, licensed, quantity="5000"), key="u2")
+    shown = waiting.json()
+    assert (waiting.status_code, shown["state"], shown["amount"]["text"]) == (201, "approval", "4.00 TUSD")
+    assert (shown["cumulative_amount"]["text"], shown["reports_root"]) == ("20.00 TUSD", "")
+    assert api.post(f"/usage/{shown['digest']}/approve").status_code == 403, "no key approves"
+    approved = person.post(f"/usage/{shown['digest']}/approve", key="yes")
+    assert (approved.status_code, approved.json()["cumulative_amount"]["text"]) == (202, "24.00 TUSD")
+    again = person.post(f"/usage/{shown['digest']}/decline", {"cause": "too late"})
+    assert (again.status_code, again.json()["code"]) == (409, "usage.state")
+    other = api.post("/usage", report(site, licensed, quantity="5000"), key="u3").json()
+    declined = person.post(f"/usage/{other['digest']}/decline", {"cause": "Reported twice."}).json()
+    assert (declined["state"], declined["cause"]) == ("declined", "Reported twice.")
 
 
 @pytest.mark.parametrize(

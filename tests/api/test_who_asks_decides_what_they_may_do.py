@@ -139,6 +139,9 @@ def test_another_accounts_objects_do_not_exist(site, ada, mallory):
         "license": license_id, "version": 1, "period": {"from": "2026-11-20", "to": "2026-11-20"}, "use": "pretrain",
         "quantity": "1", "model": {"id": "m"}, "run": {"id": "r"},
     }  # fmt: skip
+    day = site.now.date().isoformat()
+    mine = {**usage, "use": "fine-tune", "period": {"from": day, "to": day}}
+    reported = own.post("/usage", mine, key="two").json()["digest"]
     requests = [
         ("GET", f"/drafts/{draft.pk}", None),
         ("PATCH", f"/drafts/{draft.pk}", {"revision": 1, "title": "Mine"}),
@@ -161,6 +164,7 @@ def test_another_accounts_objects_do_not_exist(site, ada, mallory):
         ("GET", f"/licenses/{license_id}/blocks/bafkreia{'a' * 51}", None),
         ("POST", "/usage", usage),
         ("GET", f"/usage?license={license_id}", None),
+        ("POST", f"/usage/{reported}/decline", None),
     ]
     stranger = mallory.api()
     for method, path, body in requests:

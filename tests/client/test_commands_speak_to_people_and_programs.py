@@ -53,6 +53,7 @@ def market(site, cleo, goods):
     site.on("POST", f"/api/v1/licenses/{LICENSE_ID}/grants", Answer({"results": []}, 202))
     site.on("POST", "/api/v1/usage", Answer({
         "digest": "ee" * 32, "unit": "records-1000", "quantity": "25000", "amount": MONEY, "cumulative_amount": MONEY,
+        "state": "wanted",
     }, 201))  # fmt: skip
     site.on("POST", "/api/v1/look-up", {"result": "near", "datasets": [ROW], "searched": SEARCHED})
     serve(site, goods)
@@ -291,6 +292,17 @@ def test_usage_names_model_and_run(run, market):
     assert report["period"] == {"from": "2026-11-01", "to": "2026-11-02"}
     run("report-usage", LICENSE_ID, *USAGE)
     assert market.requests("POST", "/api/v1/usage")[1].headers["idempotency-key"] == asked.headers["idempotency-key"]
+
+
+def test_usage_beyond_the_keys_limit_says_that_it_waits(run, market):
+    market.on("POST", "/api/v1/usage", {
+        "digest": "de" * 32, "quantity": "25000", "unit": "records-1000", "amount": {"text": "20.00 TUSD"},
+        "state": "approval",
+    })  # fmt: skip
+    said = run("report-usage", LICENSE_ID, *USAGE)
+    assert said.code == 0
+    assert "this report would cost 20.00 TUSD" in said.out
+    assert "it waits for approval" in said.out
 
 
 def test_usage_with_secret_names_sends_commitments_only(run, market):

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from marketplace import journal
-from marketplace.models import Disclosure, LicenseRow, Order, TopUp, UsageReport
+from marketplace.models import Disclosure, LicenseRow, Membership, Order, TopUp, UsageReport
 from provenance.core.digest import Sha256
 from provenance.models import GrantRow
 from tests.api.conftest import RECIPIENT, TOKEN, Person
@@ -169,20 +169,16 @@ def test_a_link_shows_the_license_to_one_reader_until_taken_back(story: Story, v
     assert visitor.get(f"/disclosed/{token}").status_code == 404
 
 
+def ten_thousand_records(story: Story) -> dict[str, str]:
+    day = (story.license.start + timedelta(days=1)).date().isoformat()
+    said = {"version": "1", "first": day, "last": day, "use": "fine-tune", "quantity": "10000"}
+    return {**said, "model": "m", "run": "r"}
+
+
 def test_use_is_previewed_by_the_frozen_terms_then_reported_once(story: Story):
     license_id = story.slug(story.license.pk)
     client = browser(story.cleo)
-    day = (story.license.start + timedelta(days=1)).date().isoformat()
-    used = {
-        "version": "1",
-        "first": day,
-        "last": day,
-        "use": "fine-tune",
-        "quantity": "10000",
-        "model": "m",
-        "run": "r",
-        "report_key": "k1",
-    }
+    used = {**ten_thousand_records(story), "report_key": "k1"}
     preview = client.post(f"/licenses/{license_id}", {**used, "preview": ""})
     assert "This report costs 8.00 TUSD" in text_of(preview)
     assert UsageReport.objects.count() == 1
@@ -220,6 +216,32 @@ def test_a_correction_replaces_the_report_it_names(story: Story):
     first.refresh_from_db()
     assert first.corrected
     assert client.get(f"/licenses/{license_id}?corrects={first.pk}").status_code == 404, "once"
+
+
+def test_a_report_beyond_the_limit_waits_is_taken_back_or_approved(story: Story):
+    license_id, client = story.slug(story.license.pk), browser(story.cleo)
+    membership = Membership.objects.filter(pk=story.cleo.actor.membership.pk)
+    membership.update(spend_limit=20_000_000)
+    used = ten_thousand_records(story)
+    assert "it waits until somebody approves it" in text_of(client.post(f"/licenses/{license_id}", used))
+    for key in ("k1", "k2"):
+        client.post(f"/licenses/{license_id}", {**used, "report_key": key, "report": ""})
+    first, second = UsageReport.objects.filter(state="approval").order_by("created")
+    assert client.get(f"/licenses/{license_id}?corrects={first.pk}").status_code == 404, "what counts for nothing"
+    here = {"decline": "", "next": f"/licenses/{license_id}"}
+    assert "Take back" in text_of(client.get(f"/licenses/{license_id}"))
+    assert client.post(f"/licenses/reports/{first.pk}/judge", here).url == f"/licenses/{license_id}"
+    assert "Somebody else has to approve" in text_of(
+        client.post(f"/licenses/reports/{second.pk}/judge", {"approve": ""}, follow=True)
+    )
+    membership.update(spend_limit=None)
+    page = text_of(client.get("/settings"))
+    assert "Reports of use that wait for approval" in page
+    assert "8.00 TUSD" in page
+    client.post(f"/licenses/reports/{second.pk}/judge", {"approve": "", "next": "/settings"})
+    states = UsageReport.objects.order_by("created").values_list("state", "cumulative_amount")
+    assert list(states) == [("entered", 20_000_000), ("declined", 20_000_000), ("entered", 28_000_000)]
+    assert browser(story.ada).post(f"/licenses/reports/{second.pk}/judge", {"approve": ""}).status_code == 404
 
 
 def test_what_is_held_can_be_given_back_and_what_is_not_cannot(story: Story):
