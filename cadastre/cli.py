@@ -75,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
         console.refuse(Refusal("machine.unreadable", f"A file does not hold what it should: {error}."))
         return REFUSED
     except KeyboardInterrupt:
-        console.refuse(Refusal("stopped", "Stopped; run the same command to go on."))
+        console.refuse(Refusal("stopped", f"Stopped; {session.goes_on}." if session else "Stopped."))
         return STOPPED
     finally:
         if session is not None:

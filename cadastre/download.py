@@ -1,7 +1,7 @@
 """`cadastre get`: from a license bundle to checked files.
 
-1. Fetch the package's blocks by CID, several at a time, into a block directory beside the files. What is there stays:
-   a second run fetches the rest.
+1. Fetch the package's blocks by CID, several at a time, into a block directory beside the files. What is there, and
+   still is what its CID says, stays: a second run fetches the rest. If every file is there already, nothing is fetched.
 2. Open the grant, then the private manifest (`manifest.age`), whose root must be the public manifest's.
 3. Decrypt each file, compare its length and SHA-256 with its record, and move it into place.
 4. Delete the blocks.
@@ -16,14 +16,16 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO, Protocol, Self
 
 import pyrage
 
-from cadastre.folder_check import OWN_FOLDER, write_list
+from cadastre.folder_check import OWN_FOLDER, kept_whole, write_list
 from cadastre.license_bundle import LicenseBundle
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.core.canonical import parse_canonical
@@ -36,6 +38,7 @@ from provenance.core.private_manifest import PrivateManifest
 from provenance.core.refusal import Refusal
 from provenance.core.unixfs.dagpb import decode_node
 from provenance.core.unixfs.reading import list_directory, read_file, walk_files
+from provenance.ports import StoreRefusal
 
 PARALLEL = 8
 
@@ -56,13 +59,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What was written: `files` and `bytes` of plaintext, `root` the CID that all stored bytes hashed to."""
+    """What was written: `files` and `bytes` of plaintext, `root` the CID that all stored bytes hashed to.
+
+    `was_there`: an earlier run had written all of it; every file was compared again, and nothing was fetched.
+    """
 
     folder: Path
     root: str
     files: int
     bytes: int
     seconds: float
+    was_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,9 @@ def download(
     """
     started = time.monotonic()
     package, manifest = bundle.package(), bundle.manifest()
+    there = kept_whole(folder, bundle.bundle, manifest)
+    if there is not None:
+        return _written(folder, package, there, started, was_there=True)
     key = _content_key(bundle, package, identity)
     store = block_folder(folder)
     fetch_dag(package.root, source.block, store, progress)
@@ -109,46 +119,92 @@ def download(
     progress(Progress(files=len(records), files_total=len(records)))
     write_list(folder, records)
     shutil.rmtree(folder / OWN_FOLDER / "store")
-    return Download(
-        folder=folder,
-        root=str(package.root),
-        files=len(records),
-        bytes=sum(record.size for record in records),
-        seconds=time.monotonic() - started,
-    )
+    return _written(folder, package, records, started)
 
 
 def block_folder(folder: Path) -> LocalBlocks:
     """Return where blocks lie until the files of `folder` are written."""
-    return LocalBlocks(folder / OWN_FOLDER / "store", name="download", durable=False)
+    return LocalBlocks(folder / OWN_FOLDER / "store", name=str(folder), reserve=0, durable=False)
 
 
 def fetch_dag(root: Cid, get_block: Callable[[Cid], bytes], store: LocalBlocks, progress: Tell) -> None:
     """Step 1. Raises what `get_block` raises, and CidRefusal for bytes that are not the block's."""
     known, waiting = {root}, [root]
-    running: set[Future[list[Cid]]] = set()
     done = 0
+    with _Fetchers(lambda cid: _obtained(cid, get_block, store)) as fetchers:
+        while waiting or fetchers.running:
+            while waiting and fetchers.running < 2 * PARALLEL:
+                fetchers.begin(waiting.pop())
+            fresh = [cid for cid in dict.fromkeys(fetchers.next_links()) if cid not in known]
+            known.update(fresh)
+            waiting.extend(reversed(fresh))
+            done += 1
+            progress(Progress(blocks=done, blocks_known=len(known)))
 
-    def obtain(cid: Cid) -> list[Cid]:
-        if not store.has(cid):
-            store.put_block(cid, get_block(cid))  # re-hashes
-        return [link.cid for link in decode_node(store.get_block(cid)).links] if cid.codec is Codec.DAG_PB else []
 
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        try:
-            while waiting or running:
-                while waiting and len(running) < 2 * PARALLEL:
-                    running.add(pool.submit(obtain, waiting.pop()))
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    fresh = [cid for cid in dict.fromkeys(future.result()) if cid not in known]
-                    known.update(fresh)
-                    waiting.extend(reversed(fresh))
-                done += len(finished)
-                progress(Progress(blocks=done, blocks_known=len(known)))
-        finally:
-            for future in running:
-                future.cancel()
+class _Fetchers:
+    """Threads that fetch. Daemons, and not a pool: Ctrl-C does not wait for a network that stands still.
+
+    After a refusal what is on its way still arrives, for the next run.
+    """
+
+    def __init__(self, obtain: Callable[[Cid], list[Cid]]) -> None:
+        self.running = 0
+        self._obtain = obtain
+        self._wanted: SimpleQueue[Cid | None] = SimpleQueue()
+        self._ended: SimpleQueue[list[Cid] | Exception] = SimpleQueue()
+
+    def __enter__(self) -> Self:
+        for _ in range(PARALLEL):
+            Thread(target=self._work, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_about: object) -> None:
+        with suppress(Empty):
+            while True:
+                self._wanted.get_nowait()
+                self.running -= 1
+        for _ in range(PARALLEL):
+            self._wanted.put(None)
+        if kind is not None and issubclass(kind, Exception):
+            for _ in range(self.running):
+                self._ended.get()
+
+    def begin(self, cid: Cid) -> None:
+        self._wanted.put(cid)
+        self.running += 1
+
+    def next_links(self) -> list[Cid]:
+        """Return what the next block links to that has arrived. Raises what it was refused with."""
+        found = self._ended.get()
+        self.running -= 1
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _work(self) -> None:
+        while (cid := self._wanted.get()) is not None:
+            try:
+                self._ended.put(self._obtain(cid))
+            except Exception as error:  # noqa: BLE001  # raised again where it is waited for
+                self._ended.put(error)
+
+
+def _obtained(cid: Cid, get_block: Callable[[Cid], bytes], store: LocalBlocks) -> list[Cid]:
+    """Have a block in the store, and return what it links to. What an earlier run left is re-hashed, too."""
+    try:
+        data = store.get_block(cid)
+    except StoreRefusal:
+        data = get_block(cid)
+        store.put_block(cid, data)
+    return [link.cid for link in decode_node(data).links] if cid.codec is Codec.DAG_PB else []
+
+
+def _written(
+    folder: Path, package: Package, records: Sequence[FileRecord], started: float, *, was_there: bool = False
+) -> Download:
+    size = sum(record.size for record in records)
+    return Download(folder, str(package.root), len(records), size, time.monotonic() - started, was_there)
 
 
 def _content_key(bundle: LicenseBundle, package: Package, identity: str | None) -> pyrage.x25519.Identity | None:
@@ -246,6 +302,8 @@ def _decrypt(stored: Iterator[bytes], written: _Hashing, key: pyrage.x25519.Iden
     try:
         pyrage.decrypt_io(pieces, written, [key])
     except (pyrage.DecryptError, OSError) as error:  # age reports a damaged piece in the middle as an OSError
+        if pieces.refusal is not None:
+            raise pieces.refusal from error
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise _not_opened(path) from error
@@ -278,10 +336,15 @@ class _Pieces:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = memoryview(b"")
+        self.refusal: Refusal | None = None
 
     def read(self, size: int) -> bytes:
         while not self._rest:
-            piece = next(self._pieces, None)
+            try:
+                piece = next(self._pieces, None)
+            except Refusal as refusal:
+                self.refusal = refusal  # age would only say that it could not read
+                raise
             if piece is None:
                 return b""
             self._rest = memoryview(piece)

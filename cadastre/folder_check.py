@@ -43,6 +43,19 @@ def check_folder(folder: Path, bundle: bytes) -> Callable[[Manifest, Package], s
     return check
 
 
+def kept_whole(folder: Path, bundle: Bundle, manifest: Manifest) -> Sequence[FileRecord] | None:
+    """Return the records of the files if every one lies below `folder` as it was registered, else None."""
+    if not (folder / OWN_FOLDER / LIST_NAME).is_file():
+        return None  # no download into it ever ended
+    try:
+        records = _records(folder, bundle, manifest)
+        for record in records:
+            _compare(folder, record)
+    except Refusal:
+        return None
+    return records
+
+
 def _records(folder: Path, bundle: Bundle, manifest: Manifest) -> Sequence[FileRecord]:
     lists = manifest.file_lists or ()
     if manifest.files is not None or (lists and all(digest in bundle.documents for digest in lists)):

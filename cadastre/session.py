@@ -15,13 +15,14 @@ from cadastre.profile import Profile
 class Session:
     """The stored profile, the console, and the site's client, which is made when a command first asks for it.
 
-    What is `opened` for a command is closed after it.
+    What is `opened` for a command is closed after it; `goes_on` says what to run when it was stopped.
     """
 
     profile: Profile
     console: Console
     site: str
     opened: ExitStack = field(default_factory=ExitStack)
+    goes_on: str = "run the same command to go on"
 
     @cached_property
     def client(self) -> Client:

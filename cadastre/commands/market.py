@@ -1,4 +1,4 @@
-"""`search`, `buy`, `order`, `get`, `report-usage`: from finding data to paying for what was used."""
+"""`search`, `buy`, `offers`, `order`: from finding data to a license of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import argparse
 import hashlib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from cadastre.commands import AddCommand
-from cadastre.commands.wallet import add_wallet_option, sign_waiting, wallet_of
-from cadastre.console import size_in_words
-from cadastre.download import Progress, download
-from cadastre.license_bundle import LicenseBundle, read_identity
+from cadastre.commands.wallet import add_wallet_option, wallet_of
 from cadastre.session import Session
-from cadastre.sources import add_source_options, source_of
 from marketplace.core.terms import Use
-from provenance.adapters.http_api import ApiRefusal
 from provenance.core.manifest import DataKind, Visibility
 from provenance.core.refusal import Refusal
 
@@ -54,27 +50,7 @@ def add_commands(add: AddCommand) -> None:
     offers.add_argument("dataset", nargs="?", help="its id, or ACCOUNT/NAME; without it only what was offered to you")
 
     order = add("order", show_order, "look at an order")
-    order.add_argument("order")
-
-    get = add("get", get_data, "download, decrypt and check licensed or open data; run again, it goes on where it was")
-    get.add_argument("what", help="bundle file, license id, or an open dataset's id or ACCOUNT/NAME")
-    get.add_argument("--to", type=Path, default=Path("data"), help="folder to write into (default: data)")
-    get.add_argument("--identity", type=Path, help="file with the age key that the license was bought for")
-    add_source_options(get, car=True)
-
-    usage = add("report-usage", report_usage, "report what a license was used for")
-    usage.add_argument("license")
-    usage.add_argument("--use", required=True, choices=USES)
-    usage.add_argument("--quantity", required=True, help="single records, tokens, runs or bytes, as the rate counts")
-    usage.add_argument("--from", dest="first_day", required=True, metavar="DATE")
-    usage.add_argument("--to", dest="last_day", required=True, metavar="DATE")
-    usage.add_argument("--version", type=int, default=1, help="version of the dataset that was used (default: 1)")
-    usage.add_argument("--model", required=True, help="the model's id")
-    usage.add_argument("--run", dest="training_run", required=True, metavar="RUN", help="id of the training run")
-    usage.add_argument("--secret-names", action="store_true", help="send only salted commitments to model and run")
-    usage.add_argument("--corrects", metavar="DIGEST", help="an earlier report that this one replaces")
-    add_wallet_option(usage, "your own wallet, if it holds or paid the license: it signs what the report costs")
-    usage.add_argument("--key", help="idempotency key (default: made from the report)")
+    order.add_argument("order", type=UUID, help="its id")
 
 
 def units(text: str) -> str:
@@ -158,64 +134,10 @@ def list_offers(session: Session, options: argparse.Namespace) -> int:
 
 def show_order(session: Session, options: argparse.Namespace) -> int:
     """Print one order."""
-    order = session.client.order(options.order)
+    order = session.client.order(str(options.order))
     cause = f": {order['cause']}" if order["cause"] else ""
     license_id = order["license"] or "none yet"
     session.console.result(order, f"Order {order['id']} is {order['state']}{cause}", f"License: {license_id}")
-    return 0
-
-
-def get_data(session: Session, options: argparse.Namespace) -> int:
-    """Fetch, decrypt and check."""
-    bundle, owner = _bundle(session, options.what)
-    result = download(
-        bundle,
-        source=source_of(session, options, owner=owner, folder=options.to),
-        identity=read_identity(options.identity) if options.identity else session.profile.identity,
-        folder=options.to,
-        progress=lambda state: session.console.progress(_progress_words(state)),
-    )
-    found = {
-        "folder": str(result.folder), "root": result.root, "files": result.files, "bytes": result.bytes,
-        "seconds": round(result.seconds, 3), "sha256_ok": True, "cid_ok": True,
-    }  # fmt: skip
-    session.console.result(
-        found,
-        f"{result.files:,} files, {size_in_words(result.bytes)}, in {result.folder}.",
-        f"Every file has the registered SHA-256; the stored bytes are {result.root}.",
-    )
-    return 0
-
-
-def report_usage(session: Session, options: argparse.Namespace) -> int:
-    """Send one report."""
-    report = {
-        "license": options.license,
-        "version": options.version,
-        "period": {"from": options.first_day, "to": options.last_day},
-        "use": options.use,
-        "quantity": options.quantity,
-        "model": _subject(session, options.model, secret=options.secret_names),
-        "run": _subject(session, options.training_run, secret=options.secret_names),
-        "corrects": options.corrects,
-    }
-    wallet = wallet_of(session, options)
-    found = session.client.report_usage(report, key=options.key)
-    if found["state"] == "approval":
-        session.console.result(
-            found,
-            f"Reported: {found['quantity']} × {found['unit']}; this report would cost {found['amount']['text']}.",
-            f"That is more than this key may spend on the license: it waits for approval. Report {found['digest']}",
-        )
-        return 0
-    if wallet is not None:
-        dataset = session.client.get(f"/licenses/{options.license}")["dataset"]
-        found["signed"] = sign_waiting(session, wallet, dataset=dataset, license_id=options.license)
-    session.console.result(
-        found,
-        f"Reported: {found['quantity']} × {found['unit'] or 'no rate'}; this report costs {found['amount']['text']}.",
-        f"So far under this license: {found['cumulative_amount']['text']}. Report {found['digest']}",
-    )
     return 0
 
 
@@ -230,38 +152,6 @@ def _quote(session: Session, dataset: str, options: argparse.Namespace) -> dict[
             todo=f"Run: cadastre buy {found['dataset']} --quote {options.quote}",
         )  # fmt: skip
     return found
-
-
-def _subject(session: Session, name: str, *, secret: bool) -> dict[str, str]:
-    if not secret:
-        return {"id": name}
-    # The salt is the buyer's secret identity: nobody else can guess a model's name from its commitment.
-    salt = session.profile.with_identity().identity or ""
-    return {"commitment": hashlib.sha256(f"cadastre.commitment/1\0{salt}\0{name}".encode()).hexdigest()}
-
-
-def _bundle(session: Session, what: str) -> tuple[LicenseBundle, str]:
-    """Return a bundle and the path below which the site serves its blocks."""
-    path = Path(what)
-    if path.is_file():
-        bundle = LicenseBundle.load(path)
-        bought, dataset = bundle.bundle.license, bundle.bundle.dataset
-        return bundle, f"datasets/{dataset.slug}" if bought is None else f"licenses/{bought.slug}"
-    if "/" in what:
-        what = session.client.dataset(what)["id"]
-    elif session.profile.key_for(session.site):
-        try:
-            return LicenseBundle.read(session.client.bundle(what)), f"licenses/{what}"
-        except ApiRefusal as refusal:
-            if refusal.status != 404:
-                raise
-    return LicenseBundle.read(session.client.trail(what)), f"datasets/{what}"
-
-
-def _progress_words(state: Progress) -> str:
-    if state.files_total:
-        return f"Checking files: {state.files:,} of {state.files_total:,}"
-    return f"Fetching blocks: {state.blocks:,} of {state.blocks_known:,} known so far"
 
 
 def _price(row: dict[str, Any]) -> str:

@@ -71,6 +71,7 @@ def publish_folder(session: Session, options: argparse.Namespace) -> int:
     name = draft["id"]
     size = size_in_words(sum(file.size for file in files))
     session.console.say(f"Draft {name}: {len(files):,} files, {size}. To go on after a stop: --draft {name}")
+    session.goes_on = f"to go on, run it again with --draft {name}"
     if description:
         describe_draft(session, name, description, is_new=options.draft is None)
     if draft["state"] == "open":

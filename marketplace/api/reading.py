@@ -58,7 +58,7 @@ def read_query(query: QueryDict, kind: type[T]) -> T:
 _FORMS = {
     ID_PATTERN: "an id such as 31337-5fbdb2315678afecb367f032d93f642f64180aa3-12",
     "^[0-9a-f]{64}$": "a SHA-256 in 64 lower-case hex digits",
-    "^(0|[1-9][0-9]{0,19})$": "a whole number of base units, such as 240000000",
+    "^(0|[1-9][0-9]{0,19})$": "a whole number (of base units, where it is money), such as 240000000",
     "^age1[02-9ac-hj-np-z]{58}$": "an age public key (age1…)",
     "^0x[0-9a-fA-F]{40}$": "an address of 0x and 40 hex digits",
     "^0x[0-9a-fA-F]{130}$": "a signature of 0x and 130 hex digits",

@@ -64,5 +64,7 @@ def _answered(ask: Callable[[], Answer]) -> Answer:
         return ask()
     except ChainRefusal as error:
         raise ChainUnavailable(
-            "chain.down", f"The node gave no usable answer: {error}", todo="Try again, or give another RPC address."
+            "chain.down",
+            f"The node gave no usable answer: {error.message}",
+            todo="Try again, or give another RPC address.",
         ) from error

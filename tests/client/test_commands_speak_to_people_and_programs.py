@@ -14,7 +14,8 @@ from tests.client.test_data_is_got_with_one_command import DATASET_ID, LICENSE_I
 from tests.client.test_publishing_takes_one_command import Publication
 
 MONEY = {"amount": "240000000", "token": "eip155:31337/erc20:0x" + "c3" * 20, "text": "240.00 TUSD"}
-ORDER = {"id": "o-1", "state": "final", "license": LICENSE_ID, "tx": "0x" + "7c" * 32, "total": MONEY, "cause": None}
+ORDER_ID = "5b0e6b51-3a52-4a7e-9d0e-3d1f3a2b4c5d"
+ORDER = {"id": ORDER_ID, "state": "final", "license": LICENSE_ID, "tx": "0x" + "7c" * 32, "total": MONEY, "cause": None}
 ROW = {"id": DATASET_ID, "title": "Tide pools", "creator": "Ada", "price": MONEY}
 SENTENCES = ["You may train.", "Credit Ada.", "More."]
 QUOTE = {
@@ -47,7 +48,7 @@ def market(site, cleo, goods):
     site.on("GET", "/api/v1/quotes/q-2", PRIVATE)
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}/offers", {"results": [OFFER], "next": None})
     site.on("POST", "/api/v1/orders", Answer(ORDER, 201))
-    site.on("GET", "/api/v1/orders/o-1", ORDER)
+    site.on("GET", "/api/v1/orders/" + ORDER_ID, ORDER)
     site.on("GET", f"/api/v1/licenses/{LICENSE_ID}/bundle", Answer(goods.bundle().to_bytes()))
     site.on("GET", "/api/v1/licenses", {"results": [LICENSE], "next": None})
     site.on("POST", f"/api/v1/licenses/{LICENSE_ID}/grants", Answer({"results": []}, 202))
@@ -87,7 +88,7 @@ def words_of(command, tmp_path):
         "search": ["tide"],
         "buy": [DATASET_ID, "--out", tmp_path / "bundle.json"],
         "offers": [DATASET_ID],
-        "order": ["o-1"],
+        "order": [ORDER_ID],
         "get": [LICENSE_ID, "--to", tmp_path / "data"],
         "licenses": [],
         "grant": [LICENSE_ID, "--out", tmp_path / "bundle.json"],
@@ -151,6 +152,38 @@ def test_licenses_says_what_may_be_used_until_when(run, market):
     )
     market.on("GET", "/api/v1/licenses", {"results": [], "next": None})
     assert run("licenses").out == "You have no licenses.\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("records-1000", "25,000 records;"), ("tokens-1000000", "25,000 tokens;"), ("run", "25,000 runs;"),
+        ("gigabyte", "25,000 bytes;"), (None, "25,000 under a license without a rate;"),
+    ],
+)  # fmt: skip
+def test_a_report_says_what_was_counted(run, market, unit, said):
+    found = {
+        "digest": "ee" * 32, "state": "wanted", "unit": unit, "quantity": "25000", "amount": MONEY,
+        "cumulative_amount": MONEY,
+    }  # fmt: skip
+    market.on("POST", "/api/v1/usage", Answer(found, 201))
+    assert f"Reported: {said}" in run("report-usage", LICENSE_ID, *USAGE).out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--quantity", "2.5", "is no whole number: write 25000"),
+        ("--quantity", "-3", "is no whole number"),
+        ("--from", "30.11.2026", "is no date: write 2026-11-30"),
+        ("--to", "2026-11-31", "is no date"),
+    ],
+)
+def test_a_report_of_no_number_or_no_day_is_not_sent(run, market, capsys, option, value, words):
+    with pytest.raises(SystemExit) as ended:
+        run("report-usage", LICENSE_ID, *USAGE, f"{option}={value}")
+    assert (ended.value.code, words in capsys.readouterr().err) == (2, True)
+    assert not market.requests("POST", "/api/v1/usage")
 
 
 def test_a_key_that_was_refused_is_not_waited_for(run, market, tmp_path):
@@ -251,10 +284,12 @@ def test_a_purchase_whose_reply_was_lost_is_the_same_purchase(run, market, tmp_p
 
 def test_a_purchase_is_watched_until_it_is_final(run, market, tmp_path):
     market.on("POST", "/api/v1/orders", Answer({**ORDER, "state": "placed", "license": None}, 202))
-    market.in_turn("GET", "/api/v1/orders/o-1", {**ORDER, "state": "paying"}, {**ORDER, "state": "mined"}, ORDER)
+    market.in_turn(
+        "GET", "/api/v1/orders/" + ORDER_ID, {**ORDER, "state": "paying"}, {**ORDER, "state": "mined"}, ORDER
+    )
     assert run("buy", DATASET_ID, "--out", tmp_path / "bundle.json").code == 0
-    assert len(market.requests("GET", "/api/v1/orders/o-1")) == 3
-    assert market.requests("GET", "/api/v1/orders/o-1")[0].headers["prefer"] == "wait=20"
+    assert len(market.requests("GET", "/api/v1/orders/" + ORDER_ID)) == 3
+    assert market.requests("GET", "/api/v1/orders/" + ORDER_ID)[0].headers["prefer"] == "wait=20"
 
 
 def test_a_purchase_that_failed_says_that_nothing_was_charged(run, market, tmp_path):

@@ -72,6 +72,29 @@ def test_somebody_elses_license_is_refused_with_the_sites_reason(run, site, cleo
     assert (said.code, said.err) == (1, "cadastre: The key may not read licenses.\n")
 
 
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("nonsense", "There is no such file, and it is no id. (actual nonsense) Give a bundle file"),
+        ("folder/bundle.json", "There is no such file"),
+        (LICENSE_ID, "neither a license of yours nor a dataset here"),
+        (f"{LICENSE_ID}0", "neither a license of yours nor a dataset here"),
+    ],
+)
+def test_what_is_neither_a_file_nor_known_is_refused_by_name(run, site, cleo, tmp_path, what, words):
+    said = run("get", what, "--to", tmp_path / "data")
+    assert (said.code, words in said.err) == (1, True), said.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_locked_data_without_a_license_says_how_to_get_one(run, site, cleo, goods, tmp_path):
+    trail = goods.bundle(kind=BundleKind.TRAIL, certificate=None, grant=None, license=None)
+    site.on("GET", f"/api/v1/datasets/{DATASET_ID}/trail", Answer(trail.to_bytes()))
+    said = run("get", DATASET_ID, "--to", tmp_path / "data")
+    assert (said.code, f"License it: cadastre buy {DATASET_ID}" in said.err) == (1, True), said.err
+    assert not (tmp_path / "data").exists()
+
+
 def test_open_data_is_got_by_name_without_an_account(run, site, monkeypatch, tmp_path):
     goods = Goods(Visibility.OPEN)
     serve(site, goods, f"datasets/{DATASET_ID}")

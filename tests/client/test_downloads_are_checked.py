@@ -1,5 +1,8 @@
 import json
+import os
+import signal
 from collections import Counter
+from threading import Event
 
 import pyrage
 import pytest
@@ -94,6 +97,47 @@ def test_blocks_that_are_there_are_not_fetched_again(goods, tmp_path):
     fetch(goods, folder, second)
     assert set(second.served) == set(goods.blocks) - kept
     assert files_in(folder) == FILES
+
+
+def test_a_block_that_was_altered_between_two_runs_is_fetched_again(goods, tmp_path):
+    folder = tmp_path / "data"
+    store = block_folder(folder)
+    for cid, data in goods.blocks.items():
+        store.put_block(cid, data)
+    altered = next(cid for cid in goods.blocks if goods.blocks[cid])
+    (path,) = (folder / ".cadastre").rglob(str(altered))
+    path.write_bytes(bytes([goods.blocks[altered][0] ^ 1]) + goods.blocks[altered][1:])
+    shelf = Shelf(goods)
+    fetch(goods, folder, shelf)
+    assert list(shelf.served) == [altered]
+    assert files_in(folder) == FILES
+
+
+def test_what_is_there_whole_is_not_fetched_again_and_what_was_altered_since_is(goods, tmp_path):
+    folder = tmp_path / "data"
+    assert not fetch(goods, folder).was_there
+    idle = Shelf(goods)
+    assert fetch(goods, folder, idle).was_there
+    assert not idle.served
+    (folder / "readme.txt").write_bytes(b"Scribbled over.\n")
+    assert not fetch(goods, folder).was_there
+    assert files_in(folder) == FILES
+
+
+def test_ctrl_c_does_not_wait_for_a_network_that_stands_still(goods, tmp_path):
+    over = Event()
+    leaf = max(goods.blocks, key=lambda cid: len(goods.blocks[cid]))
+
+    def stalled(block):
+        os.kill(os.getpid(), signal.SIGINT)
+        over.wait()
+        return block
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetch(goods, tmp_path / "data", Shelf(goods, {leaf: stalled}))
+    finally:
+        over.set()
 
 
 def test_one_altered_block_is_refused(goods, tmp_path):

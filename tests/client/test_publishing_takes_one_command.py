@@ -120,6 +120,17 @@ def test_a_draft_goes_on_after_its_matches_were_answered(run, site, cleo, folder
     assert len(site.requests("POST", f"{DRAFT}/check")) == 1
 
 
+def test_ctrl_c_names_the_draft_to_go_on_with(run, site, cleo, folder, monkeypatch):
+    def interrupted(*_words, **_fields):
+        raise KeyboardInterrupt
+
+    Publication(site, "open")
+    monkeypatch.setattr("cadastre.client.Client.upload", interrupted)
+    said = run("publish", folder, "--yes")
+    assert said.code == 130
+    assert said.err.endswith("cadastre: Stopped; to go on, run it again with --draft d1.\n")
+
+
 def test_a_draft_that_is_being_published_is_only_waited_for(run, site, cleo, folder):
     Publication(site, "publishing", "publishing", "published")
     assert run("publish", folder, "--draft", "d1", "--yes").code == 0
