@@ -17,6 +17,7 @@ import polars as pl
 from PIL import Image, ImageOps
 
 from provenance.core.refusal import Refusal
+from provenance.fingerprints.pixels import FORMATS
 
 CELL_CHARACTERS = 200
 LINE_CHARACTERS = 500
@@ -34,7 +35,7 @@ def image_size(path: Path | str, *, pixels: int) -> tuple[int, int]:
         # The header is judged below, with both figures; Pillow's own warning names only one of them.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
         except Image.DecompressionBombError as error:
             raise PreviewRefusal("image.too_large", f"The picture is far too large: {error}.", limit=pixels) from error
@@ -59,7 +60,7 @@ def thumbnail(stream: BinaryIO, edge: int) -> tuple[bytes, int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(stream) as image:
+            with Image.open(stream, formats=FORMATS) as image:
                 width, height = image.size
                 return _small(image, edge), width, height
     except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError) as error:

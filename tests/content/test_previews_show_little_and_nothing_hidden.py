@@ -91,6 +91,16 @@ def test_a_broken_picture_is_refused_by_name(tmp_path):
     assert refused.value.code == "image.broken"
 
 
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "PCX"])
+def test_no_decoder_is_tried_but_those_of_kinds_that_are_accepted(tmp_path, kind):
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (8, 8)).save(path, kind)
+    with pytest.raises(previews.PreviewRefusal):
+        previews.image_size(path, pixels=100)
+    with path.open("rb") as stream, pytest.raises(previews.PreviewRefusal):
+        previews.thumbnail(stream, 8)
+
+
 def test_a_table_shows_its_first_rows_and_types(tmp_path):
     frame = pl.DataFrame({"name": ["Ada", None, "x" * 999], "year": [1815, 1816, 1817]})
     frame.write_csv(tmp_path / "t.csv")
