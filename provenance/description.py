@@ -16,7 +16,7 @@ from provenance.core.file_record import FILE_LIST_SCHEMA, FileRecord, sorted_rec
 from provenance.core.manifest import DataKind, Description, Manifest, ManifestRefusal, Visibility, make_manifest
 from provenance.core.rights import Basis, Rights
 from provenance.models import Purpose, Submission, SubmittedFile
-from provenance.paths import is_control
+from provenance.paths import is_control, is_unseen
 from provenance.transitions import SubmissionRefusal
 
 _ANY_FILE = FileRecord("file", 0, Sha256(bytes(32)), "text/plain", 0, bytes(16))
@@ -153,18 +153,20 @@ def _kind(value: str) -> DataKind:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ManifestRefusal(f"manifest.{name}", f"The {name} is not a text.", actual=str(value)[:80])
-    allowed = "\n\r\t" if name == "description" else ""
-    wrong = next((character for character in value if _is_unprintable(character) and character not in allowed), None)
+    # Running text in scripts that are written from right to left needs marks that are not seen.
+    is_wrong, allowed = (is_control, "\n\r\t") if name == "description" else (is_unseen, "")
+    wrong = next((each for each in value if (is_wrong(each) or _is_half(each)) and each not in allowed), None)
     if wrong is not None:
         raise ManifestRefusal(
-            f"manifest.{name}", f"The {name} contains a control character or half of one.", actual=ascii(wrong),
+            f"manifest.{name}", f"The {name} contains a character that cannot be seen, or half of one.",
+            actual=ascii(wrong),
             todo="Remove it; copied texts sometimes hold invisible ones.",
         )  # fmt: skip
     return value
 
 
-def _is_unprintable(character: str) -> bool:
-    return is_control(character) or unicodedata.category(character) == "Cs"
+def _is_half(character: str) -> bool:
+    return unicodedata.category(character) == "Cs"
 
 
 def _day(value: object) -> date | None:

@@ -9,6 +9,9 @@ from provenance.core.unixfs.directory import DEPTH_LIMIT
 
 # Overrides of writing direction make `gpj.exe` read as `exe.jpg`; joiners, which emoji need, are not among them.
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_JOINERS = frozenset("\u200c\u200d")
+# Letters and symbols that are drawn as nothing.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _SHOWN = 80
 
 
@@ -63,6 +66,15 @@ def ancestors_of(path: str) -> list[str]:
 def is_control(character: str) -> bool:
     """Say whether a character breaks lines, is not seen, or turns the direction of what follows it."""
     return unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character in _DIRECTION
+
+
+def is_unseen(character: str) -> bool:
+    """Say whether a character has no place in a name that others tell people or datasets apart by.
+
+    Beside `is_control`, what is drawn as nothing: with it a name looks like somebody else's, or like none.
+    """
+    formats = unicodedata.category(character) == "Cf" and character not in _JOINERS
+    return formats or character in _BLANK or is_control(character)
 
 
 def _refused(code: str, message: str, text: str) -> PathRefusal:

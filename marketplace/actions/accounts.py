@@ -15,7 +15,7 @@ from marketplace.models import Account, AccountAddress, FormerSlug, Membership, 
 from marketplace.queries.actors import Act, Actor
 from provenance.core.refusal import Refusal
 from provenance.doorbell import ring
-from provenance.paths import is_control
+from provenance.paths import is_unseen
 
 NAME_LIMIT = 100
 SLUG_LIMIT = 40
@@ -127,9 +127,9 @@ def _is_taken(slug: str, *, again: Account | None = None) -> bool:
 
 def _checked_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name).strip()
-    if not 1 <= len(name) <= NAME_LIMIT or any(map(is_control, name)):
+    if not 1 <= len(name) <= NAME_LIMIT or any(map(is_unseen, name)):
         raise AccountRefusal(
-            "account.display_name", f"A display name has 1 to {NAME_LIMIT} characters, without control characters.",
+            "account.display_name", f"A display name has 1 to {NAME_LIMIT} characters that can be seen.",
             limit=NAME_LIMIT, actual=len(name),
         )  # fmt: skip
     return name

@@ -225,6 +225,8 @@ def test_a_seventeenth_parent_is_refused(world):
         ("title", 7),
         ("title", "nul\0"),
         ("title", "line\nbreak"),
+        ("title", "Photographs\u200b"),
+        ("creator", "\u200fAda"),
         ("description", "half \ud83d an emoji"),
         ("kind", "sculpture"),
         ("languages", ["not a language!"]),

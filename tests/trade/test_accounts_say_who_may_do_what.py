@@ -54,6 +54,15 @@ def test_slugs_that_would_break_addresses_are_refused(ada, slug):
         create_organization(by=ada.membership.user, slug=slug, display_name="The Lab", now=NOW)
 
 
+@pytest.mark.parametrize("name", ["Ada\u200b", "\u200eAda", "\u3164", "A\u00adda", "Ada\u202e", "\ufeff", "A\nda"])
+def test_a_name_that_looks_like_anothers_or_like_none_is_refused(ada, mallory, name):
+    with pytest.raises(AccountRefusal) as refused:
+        rename_account(by=mallory, display_name=name)
+    assert refused.value.code == "account.display_name"
+    joined = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 👩‍🔬"
+    assert rename_account(by=mallory, display_name=joined).display_name == joined, "joiners that scripts need"
+
+
 def test_a_taken_slug_is_refused_and_a_free_one_renames(ada, ben):
     with pytest.raises(AccountRefusal, match="taken"):
         rename_account(by=ada, display_name="Ada L.", slug="ben")
