@@ -8,7 +8,11 @@ import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3
 /// @title A dollar for development chains: 6 decimals, permit, EIP-3009, and a tap for everyone.
 /// @notice It has no value and refuses to be deployed where value might be read into it.
 contract TestUSD is ERC20Permit, ERC3009 {
+    /// @dev Most that is minted at once, a million: no transaction fills the 64 bits of everybody's books.
+    uint256 private constant MINT_LIMIT = 1_000_000_000_000;
+
     error TestUSDPublicChain(uint256 chainId);
+    error TestUSDMintTooMuch(uint256 amount, uint256 limit);
 
     constructor() ERC20("Test USD", "tUSD") ERC20Permit("Test USD") {
         if (_isPublic(block.chainid)) revert TestUSDPublicChain(block.chainid);
@@ -16,6 +20,7 @@ contract TestUSD is ERC20Permit, ERC3009 {
 
     /// @notice Makes money out of nothing, for anyone.
     function mint(address to, uint256 amount) external {
+        if (amount > MINT_LIMIT) revert TestUSDMintTooMuch(amount, MINT_LIMIT);
         _mint(to, amount);
     }
 

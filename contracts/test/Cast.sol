@@ -110,7 +110,7 @@ abstract contract Cast {
         market.setProposer(address(usd), proposer.account);
         Person[5] memory rich = [cleo, treasury, mallory, ben, proposer];
         for (uint256 i = 0; i < rich.length; ++i) {
-            usd.mint(rich[i].account, 1e15);
+            usd.mint(rich[i].account, 1e12);
             vm.prank(rich[i].account);
             usd.approve(address(market), type(uint256).max);
         }

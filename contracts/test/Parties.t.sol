@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
 import {EvidenceAnchor} from "../src/EvidenceAnchor.sol";
@@ -273,6 +274,12 @@ contract TokensTest is Cast {
         _eq(TestUSD(_create("TestUSD.sol:TestUSD", "")).decimals(), 6, "decimals");
     }
 
+    function test_nobody_mints_enough_to_fill_the_books_of_everybody() public {
+        _refused(abi.encodeWithSelector(TestUSD.TestUSDMintTooMuch.selector, 1e12 + 1, 1e12));
+        usd.mint(mallory.account, 1e12 + 1);
+        usd.mint(mallory.account, 1e12);
+    }
+
     function _expectRefused(TestUSD token, bytes4 selector, bytes memory arguments) private {
         token.mint(address(this), 10_000);
         token.approve(address(market), 10_000);
@@ -288,6 +295,27 @@ contract DeploymentTest is Cast {
         _eq(market.configDigest(), keccak256(abi.encode(_config())), "digest");
         _eq(market.authority(), address(authority), "authority");
         _eq(market.proposerOf(address(usd)), proposer.account, "storage");
+    }
+
+    function test_a_role_with_a_delay_acts_once_and_not_before_its_time() public {
+        authority.grantRole(TREASURER, ben.account, 7 days);
+        bytes memory call = abi.encodeCall(market.setFee, (300));
+        vm.expectPartialRevert(IAccessManager.AccessManagerNotScheduled.selector);
+        vm.prank(ben.account);
+        market.setFee(300);
+        vm.prank(ben.account);
+        authority.schedule(address(market), call, 0);
+        vm.warp(block.timestamp + 7 days - 1);
+        vm.expectPartialRevert(IAccessManager.AccessManagerNotReady.selector);
+        vm.prank(ben.account);
+        market.setFee(300);
+        vm.warp(vm.getBlockTimestamp() + 1);
+        vm.prank(ben.account);
+        market.setFee(300);
+        _eq(market.fee(), 300, "fee");
+        vm.expectPartialRevert(IAccessManager.AccessManagerNotScheduled.selector);
+        vm.prank(ben.account);
+        market.setFee(300);
     }
 
     function test_a_market_refuses_an_extension_of_another_configuration() public {

@@ -36,7 +36,7 @@ contract PayoutsTest is Cast {
         market.setProposer(address(usd), proposer.account);
         Person[4] memory rich = [cleo, treasury, mallory, proposer];
         for (uint256 i = 0; i < rich.length; ++i) {
-            usd.mint(rich[i].account, 1e15);
+            usd.mint(rich[i].account, 1e12);
             vm.prank(rich[i].account);
             usd.approve(address(market), type(uint256).max);
         }
@@ -165,6 +165,21 @@ contract PayoutsTest is Cast {
         );
         vm.prank(proposer.account);
         market.propose(address(usd), 6, uint64(block.number - 3), keccak256("another fork"), keccak256("root"), 200, 0);
+    }
+
+    function test_no_epoch_is_so_far_ahead_that_a_later_one_could_not_have_a_number() public {
+        bytes32 root = keccak256("root");
+        uint32[2] memory far = [uint32(1025), type(uint32).max];
+        for (uint256 i = 0; i < far.length; ++i) {
+            _refused(abi.encodeWithSelector(IPayouts.PayoutsEpochTooFar.selector, uint256(far[i]), 1024));
+            _propose(far[i], root, 100);
+        }
+        _propose(1024, root, 100);
+        _pass(WINDOW);
+        market.accept(address(usd), 1024);
+        _refused(abi.encodeWithSelector(IPayouts.PayoutsEpochTooFar.selector, 2049, 2048));
+        _propose(2049, root, 100);
+        _propose(2048, root, 100);
     }
 
     function test_a_guardian_strikes_a_stolen_proposers_root_down_and_nothing_is_paid() public {
@@ -324,6 +339,51 @@ contract PayoutsTest is Cast {
         market.push(address(usd), 4, 0, packed, proof);
     }
 
+    function test_whatever_position_a_push_claims_it_pays_and_names_the_payee_of_the_leaf() public {
+        Leaf[] memory leaves = _people(4, 100);
+        bytes32[] memory tree = _settle(1, leaves);
+        bytes memory third = _pack(leaves, 2, 1);
+        // The fourth leaf is the sibling of the third: the same proof passes for its position, and for a smaller tree.
+        bytes32[] memory proof = _prove(tree, 2);
+        vm.expectEmit(address(market));
+        emit IPayouts.Pushed(address(usd), 1, 100, third);
+        _eq(market.push(address(usd), 4, 3, third, proof), 100, "total");
+        _eq(market.paid(address(usd), leaves[2].payee), 100, "the third");
+        _eq(market.paid(address(usd), leaves[3].payee), 0, "the fourth");
+        _eq(market.push(address(usd), 3, 1, _pack(leaves, 3, 1), _prove(tree, 3)), 100, "a tree of three");
+        _eq(market.paid(address(usd), leaves[3].payee), 100, "the fourth");
+        _eq(market.push(address(usd), 4, 2, third, proof), 0, "twice");
+    }
+
+    function test_a_root_of_one_payee_is_its_leaf() public {
+        Leaf[] memory leaves = _people(1, 100);
+        bytes32[] memory none = new bytes32[](0);
+        _settle(1, leaves);
+        bytes memory packed = _pack(leaves, 0, 1);
+        _refused(abi.encodeWithSelector(IPayouts.PayoutsInvalidProof.selector, address(usd)));
+        market.push(address(usd), 1, 0, packed, new bytes32[](1));
+        _eq(market.push(address(usd), 1, 0, packed, none), 100, "pushed");
+        leaves[0].amount = 130;
+        _settle(2, leaves);
+        _eq(market.claim(address(usd), leaves[0].payee, 130, none), 30, "claimed");
+    }
+
+    function test_a_payee_that_moves_is_paid_at_its_new_address_under_roots_from_before() public {
+        Leaf[] memory leaves = _people(2, 100);
+        bytes32[] memory tree = _settle(1, leaves);
+        address home = _account(0);
+        vm.prank(home);
+        market.announcePayeeChange(leaves[0].payee, ben.account, 0, "");
+        _pass(3 days);
+        market.applyPayeeChange(leaves[0].payee);
+        uint256 before = usd.balanceOf(ben.account);
+        market.push(address(usd), 2, 0, _pack(leaves, 0, 2), _proveRange(tree, 0, 2));
+        _eq(usd.balanceOf(ben.account) - before, 100, "at its new address");
+        _eq(usd.balanceOf(home), 0, "at its old address");
+        vm.prank(home);
+        _true(market.acceptPayee(home, 0, "") != leaves[0].payee, "the old address is a payee of its own");
+    }
+
     function test_an_inner_node_does_not_pass_for_a_leaf() public {
         Leaf[] memory leaves = _people(4, 100);
         bytes32[] memory tree = _settle(1, leaves);
@@ -403,7 +463,7 @@ contract PayoutsTest is Cast {
             _eq(market.releasable(address(usd)), expected, "in steps");
         }
         _eq(market.books(address(usd)).released, expected, "rolled");
-        market.roll(address(usd), 1000);
+        market.roll(address(usd), type(uint256).max);
         _eq(market.books(address(usd)).released, expected, "once");
     }
 

@@ -98,6 +98,23 @@ contract UsageTest is Cast {
         market.withdraw(address(usd));
     }
 
+    function test_a_request_that_was_left_standing_is_no_way_out_without_notice() public {
+        _deposit(1000);
+        vm.prank(treasury.account);
+        market.requestWithdrawal(address(usd), 1000);
+        uint256 lapses = block.timestamp + 2 * NOTICE;
+        vm.warp(lapses);
+        _refused(abi.encodeWithSelector(IUsage.UsageWithdrawalLapsed.selector, lapses, lapses));
+        vm.prank(treasury.account);
+        market.withdraw(address(usd));
+        vm.prank(treasury.account);
+        market.requestWithdrawal(address(usd), 1000);
+        vm.warp(lapses + 2 * NOTICE - 1);
+        vm.prank(treasury.account);
+        market.withdraw(address(usd));
+        _eq(_balance(), 0, "left");
+    }
+
     function test_what_was_used_is_charged_even_after_the_deposit_was_asked_back() public {
         _deposit(1000);
         vm.prank(treasury.account);

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 from marketplace.core.money import UNITS_LIMIT
 from provenance.core.keccak import keccak256, keccak_256
@@ -175,6 +175,37 @@ def verify_payout_range(
         )  # fmt: skip
 
 
+class Payment(NamedTuple):
+    """What a push paid to one payee in all, and up to which cumulative amount."""
+
+    payee: int
+    amount: int
+    cumulative: int
+
+
+def unpack_leaves(packed: bytes) -> list[tuple[int, int]]:
+    """Return the (payee, cumulative amount) pairs that a push was given. Raises PayoutTreeRefusal."""
+    if len(packed) % LEAF_BYTES:
+        raise PayoutTreeRefusal("payouts.packed", "Leaves are 12 bytes each.", limit=LEAF_BYTES, actual=len(packed))
+    return [(payee, amount) for payee, amount in _PACKED.iter_unpack(packed)]
+
+
+def pushed_payments(
+    leaves: Sequence[tuple[int, int]], *, paid: Mapping[int, int], skipped: Sequence[tuple[int, int]], total: int
+) -> list[Payment] | None:
+    """Return what a push of `leaves` paid, where `paid` had been paid to their payees before and `total` left with it.
+
+    `skipped` are the (payee, amount) pairs that were passed over in the same transaction until then. Those of the push
+    are the last of them; others may come before, of a claim that went wrong in the same transaction. The sum tells how
+    many. Returns None when no reading gives the sum.
+    """
+    for start in range(len(skipped) + 1):
+        payments = _payments(leaves, paid, skipped[start:])
+        if payments is not None and sum(payment.amount for payment in payments) == total:
+            return payments
+    return None
+
+
 def push_ranges(due: Sequence[int], *, threshold: int, most: int) -> list[tuple[int, int]]:
     """Return (first, count) of the leaf ranges worth pushing, where `due[k]` is what leaf k is still owed.
 
@@ -198,6 +229,22 @@ def push_ranges(due: Sequence[int], *, threshold: int, most: int) -> list[tuple[
     if first >= 0:
         ranges.append((first, last - first + 1))
     return ranges
+
+
+def _payments(
+    leaves: Sequence[tuple[int, int]], paid: Mapping[int, int], skipped: Sequence[tuple[int, int]]
+) -> list[Payment] | None:
+    reached, passed_over = dict(paid), deque(skipped)
+    for payee, cumulative in leaves:
+        amount = cumulative - reached.get(payee, 0)
+        if passed_over and passed_over[0] == (payee, amount):
+            passed_over.popleft()
+        elif amount > 0:
+            reached[payee] = cumulative
+    if passed_over:
+        return None
+    amounts = ((payee, after - paid.get(payee, 0), after) for payee, after in reached.items())
+    return [Payment(*each) for each in amounts if each[1]]
 
 
 def _node(one: bytes, other: bytes) -> bytes:

@@ -181,7 +181,8 @@ def fold_payee(deployment: Deployment, number: int) -> None:
             case "PayeeAccepted":
                 accepted = True
             case "PayeeChanged":
-                address = event.args["to"]
+                # Whoever signs for where the money goes accepts it.
+                address, accepted = event.args["to"], True
             case _:
                 continue
     if not address:
@@ -193,21 +194,27 @@ def fold_payee(deployment: Deployment, number: int) -> None:
 
 
 def fold_settlement(deployment: Deployment, token: str, epoch: int) -> None:
-    """Bring the state of one of our settlements to what the chain says about its root."""
+    """Bring the state of one of our settlements to what the chain says about its root.
+
+    If a root of somebody else is accepted under its number, this try has ended as if it had been vetoed.
+    """
     row = SettlementRow.objects.filter(token=deployment.token_caip(token), epoch=epoch).first()
     if row is None:
         return
     state, accept_after, proposed, accepted = SettlementRow.State.PINNED, None, "", ""
+    root = ""
     for event in events_of(deployment, f"settlement/{token}/{epoch}"):
         match event.name:
-            case "RootProposed" if event.args["root"] == row.root:
+            case "RootProposed" if (root := event.args["root"]) == row.root:
                 window = timedelta(seconds=settings.CADASTRE_SETTLEMENT_WINDOW)
                 state, proposed = SettlementRow.State.PROPOSED, event.tx
                 accept_after = _time(event.block_time) + window
             case "RootVetoed":
                 state = SettlementRow.State.VETOED
-            case "RootAccepted":
+            case "RootAccepted" if root == row.root:
                 state, accepted = SettlementRow.State.ACCEPTED, event.tx
+            case "RootAccepted":
+                state = SettlementRow.State.VETOED
             case _:
                 continue
     if state == SettlementRow.State.PINNED and row.state == SettlementRow.State.COMPUTED:

@@ -21,7 +21,13 @@ from marketplace.core.offer import ground_word, known_uses, use_words
 from marketplace.core.terms import Use
 from marketplace.models import LicenseRow, Listing, OfferRow, Order, VoucherRow
 from marketplace.projections.events import custodial_order, deposited_voucher, fold_license
-from marketplace.projections.payouts import record_accepted, record_paid, record_pushed, record_skipped
+from marketplace.projections.payouts import (
+    record_accepted,
+    record_paid,
+    record_proposed,
+    record_pushed,
+    record_skipped,
+)
 from marketplace.queries.addresses import signing_of
 from provenance.core.digest import Sha256
 from provenance.models import ChainEvent, Document, PackageRecord, VersionRecord
@@ -252,6 +258,7 @@ _HANDLERS: dict[str, Callable[[ChainEvent], None]] = {
     "BondPosted": _bond_posted,
     "BondReturned": _bond_left,
     "ForfeitsWithdrawn": _bond_left,
+    "RootProposed": record_proposed,
     "RootAccepted": record_accepted,
     "Paid": record_paid,
     "Pushed": record_pushed,

@@ -8,12 +8,25 @@ from datetime import datetime
 from django.db.models import F
 
 from marketplace import alarms, journal, market_calls
-from marketplace.models import PaidTotal, PayoutRow, SettlementRow
+from marketplace.core.payout_tree import pushed_payments, unpack_leaves
+from marketplace.models import PaidTotal, PayoutRow
+from marketplace.queries.settlements import pending_roots
 from provenance.models import ChainEvent
 
 log = logging.getLogger(__name__)
 
 _REASONS = {1: "The payee has not accepted yet.", 2: "The token refused the transfer to this address."}
+
+
+def record_proposed(event: ChainEvent) -> None:
+    """A root is proposed for good: a person must know of a pending one that this register did not compute."""
+    for root in pending_roots():
+        if root.fact == event.fact and not root.is_ours:
+            alarms.raise_alarm(
+                code="root.unknown", subject=f"{root.token} {root.epoch}", now=market_calls.event_time(event),
+                message=f"A root over {root.cumulative} base units was proposed in {root.tx}, and this register "
+                "computed no such settlement. Unless it is vetoed, anybody can accept it after its window.",
+            )  # fmt: skip
 
 
 def record_accepted(event: ChainEvent) -> None:
@@ -56,32 +69,23 @@ def record_paid(event: ChainEvent) -> None:
 
 
 def record_pushed(event: ChainEvent) -> None:
-    """A range of leaves was paid: each up to its cumulative amount, but for those that were skipped.
-
-    The event carries the sum only; the leaves are those of the settlement that we know. Of a stranger's settlement
-    the sum is booked, and its payouts stay unnamed here until somebody gives us its documents.
-    """
+    """Payees were paid, each up to its cumulative amount, but for those that were skipped."""
     if journal.is_booked(f"payout:{event.fact}"):
         return  # a chain that is read again tells it again, when the leaves are paid and explain nothing any more
     token, epoch, total = _token(event), event.number("epoch"), event.number("total")
-    first, count = event.number("first"), event.number("count")
-    row = SettlementRow.objects.filter(token=token, epoch=epoch).first()
-    skipped = _skipped_with(event)
-    leaves = [] if row is None else list(
-        PayoutRow.objects.filter(settlement=row, leaf__gte=first, leaf__lt=first + count).order_by("leaf")
-    )  # fmt: skip
-    due = [(leaf, leaf.cumulative - _paid(token, leaf.payee)) for leaf in leaves if leaf.payee not in skipped]
-    due = [(leaf, amount) for leaf, amount in due if amount > 0]
-    if sum(amount for _, amount in due) != total:
+    leaves = unpack_leaves(bytes.fromhex(event.args["leaves"].removeprefix("0x")))
+    paid = {payee: _paid(token, payee) for payee, _ in leaves}
+    payments = pushed_payments(leaves, paid=paid, skipped=_skipped_with(event), total=total)
+    if payments is None:
         alarms.raise_alarm(
             code="payouts.unexplained", subject=event.fact, now=market_calls.event_time(event),
-            message=f"{total} base units were pushed; the leaves known here explain {sum(each for _, each in due)}.",
+            message=f"{total} base units were pushed, which what was paid before does not explain.",
         )  # fmt: skip
-        if total:
-            _book(event, total, event.fact, journal.PAYEES)
+        _book(event, total, event.fact, journal.PAYEES)
         return
-    for leaf, amount in due:
-        _pay(event, leaf.payee, leaf.address, amount, leaf.cumulative, epoch)
+    for payment in payments:
+        account = _account_at(event, payment.payee)
+        _pay(event, payment.payee, account, payment.amount, payment.cumulative, epoch)
 
 
 def record_skipped(event: ChainEvent) -> None:
@@ -132,11 +136,23 @@ def _book(event: ChainEvent, amount: int, effect: str, target: str) -> bool:
     )  # fmt: skip
 
 
-def _skipped_with(event: ChainEvent) -> set[int]:
+def _skipped_with(event: ChainEvent) -> list[tuple[int, int]]:
     skipped = ChainEvent.objects.filter(
         deployment=event.deployment, tx=event.tx, name="PayoutSkipped", log_index__lt=event.log_index
-    )
-    return {each.number("payee") for each in skipped}
+    ).order_by("log_index")
+    token = event.args["token"]
+    return [(each.number("payee"), each.number("amount")) for each in skipped if each.args["token"] == token]
+
+
+def _account_at(event: ChainEvent, payee: int) -> str:
+    """Return where a payee was paid when the event happened; a settlement names where it was at its border."""
+    moves = ChainEvent.objects.filter(
+        deployment=event.deployment, subject=f"payee/{payee}", name__in=("PayeeAdded", "PayeeChanged"),
+        block_number__lte=event.block_number,
+    ).order_by("-block_number", "-log_index")  # fmt: skip
+    place = (event.block_number, event.log_index)
+    last = next(each for each in moves if (each.block_number, each.log_index) < place)
+    return str(last.args["account" if last.name == "PayeeAdded" else "to"])
 
 
 def _accepted_before(event: ChainEvent) -> int:

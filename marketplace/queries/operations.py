@@ -18,6 +18,7 @@ from marketplace.models import (
     VoucherRow,
     Withdrawal,
 )
+from marketplace.queries.settlements import PendingRoot, pending_roots
 from provenance.models import (
     Deployment,
     GrantRow,
@@ -55,6 +56,8 @@ class Operations:
     alarms: tuple[Alarm, ...]
     reconciliations: tuple[Reconciliation, ...]
     settlements: tuple[SettlementRow, ...]
+    # Proposed by somebody else.
+    foreign_roots: tuple[PendingRoot, ...]
     log: LogState | None
     # Entries that were published, when the database is behind them; else None.
     published: int | None
@@ -93,6 +96,7 @@ def operations(*, now: datetime) -> Operations:
         alarms=tuple(alarms.open_alarms()),
         reconciliations=tuple(Reconciliation.objects.order_by("token", "side")),
         settlements=tuple(SettlementRow.objects.order_by("-created")[:10]),
+        foreign_roots=tuple(root for root in pending_roots() if not root.is_ours),
         log=log,
         published=beyond.size if beyond else None,
     )

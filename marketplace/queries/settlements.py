@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.db.models import QuerySet
 
@@ -12,11 +14,47 @@ from marketplace.models import SettlementRow
 from provenance.core.canonical import parse_canonical
 from provenance.core.digest import Sha256
 from provenance.core.refusal import Refusal
-from provenance.models import Document
+from provenance.models import ChainEvent, Document
 
 
 class SettlingRefusal(Refusal):
     """An epoch cannot be settled now, or its settlement cannot be read; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRoot:
+    """A root that the chain would accept after its window. `token` is CAIP-19, `is_ours` that it was computed here."""
+
+    token: str
+    epoch: int
+    cumulative: int
+    fact: str
+    tx: str
+    proposed: datetime
+    is_ours: bool
+
+
+def pending_roots() -> list[PendingRoot]:
+    """Return the root that is pending in each token, if there is one, as far as the chain was followed."""
+    names = ("RootProposed", "RootVetoed", "RootAccepted")
+    events = ChainEvent.objects.select_related("deployment").filter(name__in=names)
+    newest: dict[str, ChainEvent] = {}
+    for event in events.order_by("-block_number", "-log_index"):
+        newest.setdefault(event.deployment.token_caip(event.args["token"]), event)
+    return [_pending(token, event) for token, event in sorted(newest.items()) if event.name == "RootProposed"]
+
+
+def _pending(token: str, event: ChainEvent) -> PendingRoot:
+    epoch, root, digest = event.number("epoch"), event.args["root"], event.digest("settlement")
+    return PendingRoot(
+        token=token,
+        epoch=epoch,
+        cumulative=event.number("cumulativeTotal"),
+        fact=event.fact,
+        tx=event.tx,
+        proposed=datetime.fromtimestamp(event.block_time, tz=UTC),
+        is_ours=SettlementRow.objects.filter(token=token, epoch=epoch, root=root, digest=digest).exists(),
+    )
 
 
 def settlements_of(token: str) -> QuerySet[SettlementRow]:

@@ -1,6 +1,6 @@
 """Settlements and payouts again from their documents, whose digests stand in the proposals on chain.
 
-They are written before the payments that they explain become final: `Pushed` states a sum, the leaves state to whom.
+They are written before the payments that they explain become final, which mark their payouts as paid.
 """
 
 from __future__ import annotations

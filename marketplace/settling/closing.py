@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
 from marketplace import alarms, market_calls
 from marketplace.core.allocation import missing_payees
@@ -53,9 +53,7 @@ def close_due(token: str, *, now: datetime) -> SettlementRow | None:
     end = border_at(chain, deployment.finalized)
     if end.time < _due_time(deployment, token, chain):
         return None
-    last = SettlementRow.objects.filter(token=token).aggregate(last=Max("epoch"))["last"] or 0
-    chain_last = _last_epoch_on_chain(deployment, token)
-    return close_epoch(token, max(last, chain_last) + 1, deployment.finalized, now, chain=chain)
+    return close_epoch(token, _next_epoch(deployment, token), deployment.finalized, now, chain=chain)
 
 
 def close_epoch(
@@ -238,9 +236,20 @@ def _chain_time(deployment: Deployment) -> datetime:
     return datetime.fromtimestamp(seconds[0] if seconds else 0, tz=UTC)
 
 
-def _last_epoch_on_chain(deployment: Deployment, token: str) -> int:
-    events = ChainEvent.objects.filter(deployment=deployment, name="RootProposed").order_by("-block_number")
-    return max((each.number("epoch") for each in events if each.args["token"] == _address(token)), default=0)
+def _next_epoch(deployment: Deployment, token: str) -> int:
+    """Return the lowest number after the accepted epoch that no settlement has, here or on chain, struck down or not.
+
+    Not one more than the highest: whoever proposes chooses a number, and the contract takes only the next 1,024.
+    """
+    proposed = _epochs_on_chain(deployment, token, "RootProposed")
+    taken = proposed | set(SettlementRow.objects.filter(token=token).values_list("epoch", flat=True))
+    accepted = max(_epochs_on_chain(deployment, token, "RootAccepted"), default=0)
+    return next(epoch for epoch in count(accepted + 1) if epoch not in taken)
+
+
+def _epochs_on_chain(deployment: Deployment, token: str, event: str) -> set[int]:
+    events = ChainEvent.objects.filter(deployment=deployment, name=event)
+    return {each.number("epoch") for each in events if each.args["token"] == _address(token)}
 
 
 def _deployment(token: str) -> Deployment:

@@ -6,27 +6,28 @@ from datetime import datetime
 
 from marketplace import market_calls
 from marketplace.core.caip import AssetKind, AssetName
-from marketplace.models import SettlementRow
 from marketplace.queries.deployments import deployment_of
-from marketplace.queries.settlements import SettlingRefusal
+from marketplace.queries.settlements import SettlingRefusal, pending_roots
 from provenance.models import Intent
 
 
 def veto_settlement(*, by: str, token: str, epoch: int, reason: str, now: datetime) -> Intent:
-    """Want the pending root of an epoch vetoed. `by` names the operator who decided; `reason` stands hashed on chain.
+    """Want the pending root of an epoch vetoed, whoever proposed it.
 
-    Raises SettlingRefusal when no root is pending, as far as this register knows.
+    `by` names the operator who decided; `reason` stands hashed on chain. Raises SettlingRefusal when no root of this
+    epoch is pending, as far as this register knows.
     """
     deployment = deployment_of(AssetName.parse(token, AssetKind.TOKEN))
-    row = SettlementRow.objects.filter(token=token, epoch=epoch).first()
-    if row is not None and row.state != SettlementRow.State.PROPOSED:
+    pending = {root.token: root for root in pending_roots()}.get(token)
+    if pending is None or pending.epoch != epoch:
         raise SettlingRefusal(
-            "settling.not_pending", "This root is not pending.", limit=str(SettlementRow.State.PROPOSED),
-            actual=str(row.state),
+            "settling.not_pending", "No root of this epoch is pending.", actual=epoch,
+            limit="none" if pending is None else pending.epoch,
         )  # fmt: skip
     return market_calls.want(
         kind="market.veto",
-        key=f"veto:{token}:{epoch}",
+        # Of the proposal: what was struck down may be proposed again under its number.
+        key=f"veto:{pending.fact}",
         payload={
             "token": AssetName.parse(token, AssetKind.TOKEN).contract,
             "epoch": epoch,

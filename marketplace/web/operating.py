@@ -10,7 +10,6 @@ from django.views.decorators.http import require_POST
 
 from marketplace import alarms
 from marketplace.actions import takedowns as acts
-from marketplace.models import SettlementRow
 from marketplace.queries.actors import Actor
 from marketplace.queries.operations import operations
 from marketplace.settling.vetoing import veto_settlement
@@ -110,15 +109,14 @@ def clear_alarm(request: HttpRequest) -> HttpResponse:
 
 @for_operators
 @require_POST
-def veto(request: HttpRequest, settlement: int) -> HttpResponse:
-    """Strike a proposed settlement down; the next one takes up what it would have paid."""
+def veto(request: HttpRequest) -> HttpResponse:
+    """Strike a pending root down, whoever proposed it; the next settlement takes up what it would have paid."""
+    token, epoch = request.POST.get("token", ""), request.POST.get("epoch", "")
+    reason = request.POST.get("reason", "")[:200] or NO_REASON
 
     def strike() -> None:
-        row = SettlementRow.objects.get(pk=settlement)
-        reason = request.POST.get("reason", "")[:200] or NO_REASON
-        veto_settlement(
-            by=request.user.get_username(), token=row.token, epoch=row.epoch, reason=reason, now=timezone.now()
-        )
+        number = int(epoch) if epoch.isdecimal() else 0
+        veto_settlement(by=request.user.get_username(), token=token, epoch=number, reason=reason, now=timezone.now())
 
     attempt(request, strike, done=_("The veto is on its way."))
     return redirect("operator")

@@ -149,7 +149,7 @@ OPERATING = [
     path("operator/matches/<int:match>", operating.judge_match, name="match-judge"),
     path("operator/take-down", operating.take_down, name="take-down"),
     path("operator/alarms/clear", operating.clear_alarm, name="alarm-clear"),
-    path("operator/settlements/<int:settlement>/veto", operating.veto, name="settlement-veto"),
+    path("operator/settlements/veto", operating.veto, name="settlement-veto"),
 ]
 
 urlpatterns = [

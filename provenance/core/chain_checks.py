@@ -115,6 +115,17 @@ def _check_content(statement: Statement, deployment: Deployment, event: ChainEve
             raise ChainFactRefusal(
                 "chain.content", f"The event's {name} is another.", limit=str(event.args.get(name)), actual=str(value)
             )
+    if event.name == "Pushed":
+        _check_pushed(statement.body, str(event.args["leaves"]).removeprefix("0x"))
+
+
+def _check_pushed(body: Mapping[str, Json], leaves: str) -> None:
+    """One push pays many payees: this one must be among them."""
+    leaf = f"{int(str(body['payee'])):08x}{int(str(body['cumulative'])):016x}"
+    if leaf not in (leaves[at : at + len(leaf)] for at in range(0, len(leaves), len(leaf))):
+        raise ChainFactRefusal(
+            "chain.content", "The event does not pay this payee up to this amount.", limit=leaves[:200], actual=leaf
+        )
 
 
 _REGISTRY_EVENTS = {"DatasetRegistered", "VersionPublished", "PackageMade", "Transfer"}
@@ -230,7 +241,6 @@ def _of_payout(kind: StatementType, statement: Statement) -> Expected:
         "amount": str(body["amount"]),
         "cumulativeAmount": str(body["cumulative"]),
     }
-    # A push names a range of leaves, not its payees: the settlement document says who stands in it.
     return {"Paid": paid, "Pushed": {"token": token, "epoch": str(body["epoch"])}}
 
 

@@ -114,6 +114,8 @@ class MarketModel:
             raise Refused("UsageNoWithdrawal")
         if now < deposit.due:
             raise Refused("UsageWithdrawalNotice")
+        if now >= deposit.due + NOTICE:
+            raise Refused("UsageWithdrawalLapsed")
         amount = min(deposit.requested, deposit.balance)
         deposit.balance -= amount
         deposit.requested, deposit.due = 0, None

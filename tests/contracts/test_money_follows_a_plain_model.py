@@ -29,7 +29,7 @@ PEOPLE = 6
 CLEO, TREASURY, ADA, BEN = map(Person.named, ("cleo", "treasury", "ada", "ben"))
 PAYERS = (CLEO, TREASURY)
 WALLETS = {payee: Person.named(f"payee {payee}").address for payee in range(1, PEOPLE + 1)}
-MONEY = 10**15
+MONEY = 10**12
 MOST = 10**9
 
 

@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.core.payout_tree import (
+    Payment,
     PayoutTree,
     PayoutTreeRefusal,
     payout_leaf,
     push_ranges,
+    pushed_payments,
+    unpack_leaves,
     verify_payout,
     verify_payout_range,
 )
@@ -113,6 +116,37 @@ def test_a_position_outside_the_tree_is_refused():
 def test_pushed_leaves_are_packed_into_twelve_bytes_each():
     tree = PayoutTree.of(TUSD, [(1, 2), (2**32 - 1, 2**64 - 1)])
     assert tree.packed(0, 2).hex() == "00000001" + "0000000000000002" + "ff" * 12
+
+
+@given(LEAVES)
+def test_packed_leaves_are_read_back(leaves):
+    packed = PayoutTree.of(TUSD, leaves).packed(0, len(leaves))
+    assert unpack_leaves(packed) == leaves
+    with pytest.raises(PayoutTreeRefusal) as refused:
+        unpack_leaves(packed[:-1])
+    assert refused.value.code == "payouts.packed"
+
+
+@given(LEAVES, st.data())
+def test_a_push_is_explained_by_its_leaves_what_was_paid_before_and_who_was_passed_over(leaves, data):
+    paid = {payee: data.draw(st.integers(0, amount)) for payee, amount in leaves}
+    owed = [Payment(payee, amount - paid[payee], amount) for payee, amount in leaves if amount > paid[payee]]
+    made = [payment for payment in owed if data.draw(st.booleans())]
+    passed_over = [(payment.payee, payment.amount) for payment in owed if payment not in made]
+    total = sum(payment.amount for payment in made)
+    assert pushed_payments(leaves, paid=paid, skipped=passed_over, total=total) == made
+    # A claim that went wrong before, in the same transaction, passed over somebody whom the push then paid.
+    before = [(payment.payee, payment.amount) for payment in made[:1]]
+    assert pushed_payments(leaves, paid=paid, skipped=before + passed_over, total=total) == made
+    too_much = sum(payment.amount for payment in owed) + 1
+    assert pushed_payments(leaves, paid=paid, skipped=passed_over, total=too_much) is None
+
+
+def test_two_leaves_of_one_payee_are_paid_up_to_the_larger_once():
+    paid = {3: 10}
+    leaves = [(3, 40), (3, 60), (3, 50)]
+    assert pushed_payments(leaves, paid=paid, skipped=[], total=50) == [Payment(3, 50, 60)]
+    assert pushed_payments(leaves, paid=paid, skipped=[(3, 30)], total=50) == [Payment(3, 50, 60)]
 
 
 def test_an_inner_node_is_no_leaf():

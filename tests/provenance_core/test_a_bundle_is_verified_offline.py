@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 
 from provenance.core.bundle import Bundle, BundleKind, BundleRefusal
 from provenance.core.canonical import canonical_bytes, parse_canonical
-from provenance.core.chain_checks import ChainUnavailable
+from provenance.core.chain_checks import ChainFactRefusal, ChainUnavailable, check_place
 from provenance.core.digest import Sha256
 from provenance.core.manifest import Visibility
 from provenance.core.policy import OFFLINE, ON_CHAIN, Outcome, Policy, PolicyRefusal, Step, StepResult, Verdict
 from provenance.core.refusal import Refusal
 from provenance.core.statement import StatementType
 from provenance.core.verify import CHECKS, Auditor, verify_bundle
-from tests.provenance_core.bundles import DEPLOYMENT, World
+from tests.provenance_core.bundles import DEPLOYMENT, FakeChain, World
 from tests.provenance_core.logs import Log, ed25519, public_bytes
-from tests.provenance_core.statements import DATASET, MALLORY, SERVICE, SERVICE_KEY
+from tests.provenance_core.statements import DATASET, MALLORY, MARKET, SERVICE, SERVICE_KEY, TOKEN, statement
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +269,22 @@ def test_an_event_that_says_something_else_is_refused(world, data):
             chain = chain_with(world, by_tx={**world.chain.by_tx, tx: [lying]})
             report = verify_bundle(data, world.policy(), world.auditor(chain=chain))
             assert only_failure(report) in ([Step.FACTS], [Step.ANCHORS]), name
+
+
+def test_a_payout_by_push_is_one_of_the_payees_that_the_event_names():
+    def told(*leaves):
+        chain = FakeChain()
+        packed = "0x" + "".join(f"{payee:08x}{cumulative:016x}" for payee, cumulative in leaves)
+        args = {"token": TOKEN.rpartition(":")[2], "epoch": "7", "total": "1", "leaves": packed}
+        made = statement(StatementType.PAYOUT_MADE, chain=chain.emit("Pushed", args, contract=MARKET, block=50))
+        check_place(made, DEPLOYMENT, chain)
+
+    most = 2**64 - 1
+    told((2, 5), (3, most), (4, 5))
+    for leaves in (((2, 5), (4, 5)), ((3, most - 1),), ((2, most),), ()):
+        with pytest.raises(ChainFactRefusal) as refused:
+            told(*leaves)
+        assert refused.value.code == "chain.content"
 
 
 def test_an_anchor_by_somebody_else_is_not_the_operators(world, data):

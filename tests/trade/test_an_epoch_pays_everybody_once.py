@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from marketplace import alarms, journal
 from marketplace.actions.contributors import accept_contribution, invite_contributor
 from marketplace.actions.money import collect_income
+from marketplace.core.payout_tree import PayoutTree
 from marketplace.core.settlement_documents import read_documents
 from marketplace.core.splits import Share, Splits
 from marketplace.models import Contributor, Draft, PaidTotal, PayeeRow, PayoutRow, SettlementRow
 from marketplace.queries.earnings import earnings_of, explain_payout, payouts_of
-from marketplace.queries.settlements import SettlingRefusal, document_digests, read_settlement
+from marketplace.queries.settlements import SettlingRefusal, document_digests, pending_roots, read_settlement
 from marketplace.settling.closing import close_due, close_epoch, is_stopped
 from marketplace.settling.paying import push_due
 from marketplace.settling.reconciling import GRACE, check_journal, reconcile
@@ -22,6 +24,7 @@ from provenance.core.canonical import document_bytes
 from provenance.core.digest import Sha256
 from provenance.models import Deployment, Document, IntakeStatement, Intent
 from tests.trade.register import Register, document, terms
+from tests.trade.stranger import Stranger
 
 pytestmark = pytest.mark.django_db
 PRICE = 240_000_000
@@ -300,3 +303,135 @@ def test_a_payout_is_explained_by_the_purchase_behind_it(register: Register, ada
     assert [line.license for line in explained.revenue] == [int(order.license.rpartition("/")[2])]
     assert sum(line.amount for line in explained.allocations) == payout.amount
     assert not payouts_of(cleo.account).exists()
+
+
+def thief(register: Register) -> Stranger:
+    """Whoever has the proposer's key."""
+    return Stranger(register, key=register.ring._derived_account("lane/operator").key.hex())
+
+
+def propose_as(stranger: Stranger, register: Register, epoch: int, cumulative: int) -> None:
+    block = register.world.chain.header("latest")
+    end = (block.number, bytes.fromhex(block.hash.removeprefix("0x")))
+    token = register.world.deployed.token
+    stranger.call("Market", "propose", token, epoch, *end, b"\x01" * 32, cumulative, b"\x02" * 32)
+    register.follow()
+
+
+def test_a_number_that_a_thief_proposed_far_ahead_is_left_out_and_epochs_go_on(register: Register, ada, cleo):
+    register.world.development.fund(register.ring.address("guardian"), 10**18)
+    register.buy_funded(cleo, register.publish(ada))
+    for epoch in (1024, 1, 1):
+        propose_as(thief(register), register, epoch, PRICE)
+        veto_settlement(by="dora", token=register.token, epoch=epoch, reason="The key was stolen.", now=register.now)
+        register.run()
+        assert pending_roots() == []
+    row = close(register)
+    assert (row.epoch, row.revenue, row.state) == (2, PRICE, SettlementRow.State.ACCEPTED)
+    register.check_books()
+
+
+def test_a_root_that_was_not_computed_here_is_an_alarm_while_it_is_pending(register: Register, ada, cleo):
+    register.buy_funded(cleo, register.publish(ada))
+    close(register)
+    assert not alarms.open_alarms()
+    propose_as(thief(register), register, 2, PRICE)
+    register.world.development.mine(3)
+    register.follow()
+    (root,) = pending_roots()
+    assert (root.token, root.epoch, root.cumulative, root.is_ours) == (register.token, 2, PRICE, False)
+    (alarm,) = alarms.open_alarms("root.unknown")
+    assert root.tx in alarm.message
+    with pytest.raises(SettlingRefusal) as refused:
+        veto_settlement(by="dora", token=register.token, epoch=3, reason="Another one.", now=register.now)
+    assert (refused.value.code, refused.value.limit) == ("settling.not_pending", 2)
+
+
+def test_a_root_of_somebody_else_accepted_under_our_number_ends_our_try(register: Register, ada, cleo):
+    register.buy_funded(cleo, register.publish(ada))
+    register.world.development.advance(61)
+    register.world.development.mine(3)
+    register.follow()
+    ours = close_due(register.token, now=register.now)
+    assert ours is not None
+    propose_as(thief(register), register, ours.epoch, PRICE)
+    register.world.development.advance(6)
+    thief(register).call("Market", "accept", register.world.deployed.token, ours.epoch)
+    register.follow()
+    ours.refresh_from_db()
+    assert (ours.state, ours.accepted_tx) == (SettlementRow.State.VETOED, "")
+    register.world.development.mine(3)
+    register.follow()
+    assert push_due(now=register.now) == 0
+
+
+def shared(register: Register, ada, cleo) -> tuple[SettlementRow, list[PayoutRow]]:
+    """Return an accepted settlement that nobody has pushed, and two payees of equal amounts who are siblings in it."""
+    holders = [Stranger(register, key="0x" + f"{number:02x}" * 32) for number in range(1, 5)]
+    accounts = sorted(register.deployment.account_caip(holder.address) for holder in holders)
+    owner = register.deployment.account_caip(register.owner_address(ada))
+    splits = Splits(owner, tuple(Share(account, 1_000, "photographs") for account in accounts), "00" * 16)
+    Document.create_from_bytes(document_bytes(splits.to_document()), schema="cadastre.splits/1")
+    for holder in holders:
+        holder.call("Market", "acceptPayee", holder.address, 0, b"")
+    register.buy_funded(cleo, register.publish(ada, splits=splits.digest.hex))
+    register.world.development.advance(61)
+    register.world.development.mine(3)
+    register.follow()
+    row = close_due(register.token, now=register.now)
+    assert row is not None
+    register.run()
+    register.world.development.advance(10)
+    holders[0].call("Market", "accept", register.world.deployed.token, row.epoch)
+    register.follow()
+    leaves = list(PayoutRow.objects.filter(settlement=row).order_by("leaf"))
+    top = 2 * len(leaves) - 2
+    siblings = next(
+        [one, other]
+        for one, other in pairwise(leaves)
+        if one.cumulative == other.cumulative and (top - one.leaf) % 2 == 0
+    )
+    return row, siblings
+
+
+def test_a_push_that_lies_about_its_position_books_whom_it_paid(register: Register, ada, cleo):
+    row, (one, other) = shared(register, ada, cleo)
+    token = register.world.deployed.token
+    leaves = list(PayoutRow.objects.filter(settlement=row).order_by("leaf").values_list("payee", "cumulative"))
+    tree = PayoutTree.of(token, leaves)
+    # The sibling's position has the same proof, so the contract takes it.
+    Stranger(register).call(
+        "Market", "push", token, len(leaves), other.leaf, tree.packed(one.leaf, 1), tree.proof(one.leaf)
+    )
+    register.world.development.mine(3)
+    register.follow()
+    one.refresh_from_db()
+    other.refresh_from_db()
+    assert register.on_chain(one.address) == one.cumulative
+    assert register.on_chain(other.address) == 0
+    assert one.state == PayoutRow.State.PAID
+    assert other.state != PayoutRow.State.PAID
+    (made,) = IntakeStatement.objects.filter(type="payout.made")
+    assert made.subject == register.deployment.account_caip(one.address)
+    register.run()
+    assert register.on_chain(other.address) == other.cumulative
+    assert not alarms.open_alarms()
+    register.check_books()
+
+
+def test_a_payee_that_moved_since_the_settlement_is_named_where_it_was_paid(register: Register, ada, cleo):
+    _, (one, _) = shared(register, ada, cleo)
+    keys = {
+        stranger.address: stranger for stranger in (Stranger(register, key="0x" + f"{n:02x}" * 32) for n in range(1, 5))
+    }
+    home, away = keys[one.address], "0x" + "0a" * 20
+    home.call("Market", "announcePayeeChange", one.payee, away, 0, b"")
+    register.world.development.advance(3 * 86_400)
+    home.call("Market", "applyPayeeChange", one.payee)
+    register.follow()
+    register.run()
+    assert (register.on_chain(one.address), register.on_chain(away)) == (0, one.cumulative)
+    made = IntakeStatement.objects.filter(type="payout.made").values_list("subject", flat=True)
+    assert register.deployment.account_caip(away) in made
+    assert register.deployment.account_caip(one.address) not in made
+    register.check_books()

@@ -16,7 +16,7 @@ from marketplace.actions.offers import advance_offers
 from marketplace.actions.quotes import advance_quotes
 from marketplace.models import Alarm, Contributor, Listing, OfferRow, Order, Quote
 from provenance import signing
-from provenance.models import Answer, ContentAct, ContentKey, Document, Intent, Match
+from provenance.models import Answer, ChainEvent, ContentAct, ContentKey, Document, Intent, Match
 from tests.api.conftest import RECIPIENT, Person, Site, table
 from tests.web.town import Story, browser
 
@@ -233,6 +233,29 @@ def test_an_alarm_demands_a_person_until_its_cause_is_removed(story: Story):
     client.post("/operator/alarms/clear", {"code": "journal.shortage", "subject": "market"})
     assert Alarm.objects.get().cleared_by == "ben@example.org"
     assert "Nothing demands a person" in text_of(client.get("/operator"))
+
+
+def test_an_operator_strikes_down_a_root_that_somebody_else_proposed(story: Story, mallory: Person):
+    site = story.site
+    token = site.deployment.tokens[0]["address"]
+    args = {
+        "token": token, "epoch": "9", "root": "0x" + "01" * 32, "settlement": "0x" + "02" * 32,
+        "cumulativeTotal": "240000000",
+    }  # fmt: skip
+    event = ChainEvent.objects.create(
+        deployment=site.deployment, block_number=7, block_hash="0x" + "07" * 32, block_time=int(site.now.timestamp()),
+        tx="0x" + "08" * 32, log_index=0, contract=site.deployment.market, name="RootProposed",
+        subject=f"settlement/{token}/9", args=args,
+    )  # fmt: skip
+    asked = {"token": site.deployment.token_caip(token), "epoch": "9", "reason": "The key was stolen."}
+    client = browser(story.ben, operator=True)
+    assert "Proposed, but not computed here" in text_of(client.get("/operator"))
+    assert browser(mallory).post("/operator/settlements/veto", asked).status_code == 404
+    for wrong in ({"epoch": "8"}, {"epoch": "nine"}, {"token": "gold"}):
+        client.post("/operator/settlements/veto", asked | wrong)
+    assert not Intent.objects.filter(kind="market.veto").exists()
+    client.post("/operator/settlements/veto", asked)
+    assert Intent.objects.get(kind="market.veto").key == f"veto:{event.fact}"
 
 
 def test_a_halted_chain_is_said_first(story: Story):

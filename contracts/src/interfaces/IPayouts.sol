@@ -55,9 +55,11 @@ interface IPayouts {
         address indexed token, uint256 indexed payee, address indexed account, uint64 amount, uint64 cumulativeAmount
     );
 
-    /// @notice Leaves `first` to `first + count - 1` of the accepted root were paid `total` in all, each up to its
-    /// cumulative amount, except those named by a `PayoutSkipped` in the same transaction.
-    event Pushed(address indexed token, uint256 indexed epoch, uint256 first, uint256 count, uint256 total);
+    /// @notice Payees of the accepted root were paid `total` in all, each up to its cumulative amount, except those that
+    /// a `PayoutSkipped` names before it.
+    /// @param leaves As `push` was given them. The event names payees, not positions: a sorted pair proves that a leaf
+    /// is in the tree, and not where.
+    event Pushed(address indexed token, uint256 indexed epoch, uint256 total, bytes leaves);
 
     /// @notice A payee was passed over: its share stays claimable.
     /// @param reason 1 not accepted yet, 2 the token refused the transfer.
@@ -72,6 +74,8 @@ interface IPayouts {
     error PayoutsRootPending(address token, uint256 epoch);
     error PayoutsNoRootPending(address token, uint256 epoch);
     error PayoutsEpochNotNewer(uint256 epoch, uint256 accepted);
+    /// @notice Epochs may be left out, but not so many that their numbers could ever run out.
+    error PayoutsEpochTooFar(uint256 epoch, uint256 limit);
     error PayoutsTotalLowered(uint256 cumulativeTotal, uint256 accepted);
     error PayoutsTotalExceedsRevenue(uint256 cumulativeTotal, uint256 released);
     error PayoutsZeroRoot();

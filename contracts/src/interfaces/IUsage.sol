@@ -54,6 +54,8 @@ interface IUsage {
     error UsageDepositTooLow(address token, address account, uint256 balance, uint256 needed);
     error UsageNoWithdrawal(address token, address account);
     error UsageWithdrawalNotice(uint256 withdrawableAt, uint256 nowAt);
+    /// @notice Ask again: a request stands as long as its notice was, and no longer.
+    error UsageWithdrawalLapsed(uint256 lapsedAt, uint256 nowAt);
     error UsageLicenseMismatch(uint256 voucherLicense, uint256 orderLicense);
     error UsageBadSignature(address expectedSigner);
     error UsageVoucherNotNewer(uint256 license, uint256 units, uint256 amount);
@@ -78,7 +80,8 @@ interface IUsage {
     /// @notice Asks `amount` of the caller's deposit back; replaces an earlier request. Vouchers go on being charged.
     function requestWithdrawal(address token, uint64 amount) external;
 
-    /// @notice Pays a request out after its notice: what was asked, or what is left of the deposit.
+    /// @notice Pays a request out after its notice, and before as much time again has passed: what was asked, or what
+    /// is left of the deposit.
     function withdraw(address token) external;
 
     /// @notice Moves what a voucher adds to earlier ones from the deposit of the license's payer to revenue.

@@ -122,7 +122,7 @@ abstract contract Payouts is Tokens, Roots {
         }
         total = _pushLeaves(token, leaves, count, ledger.owed);
         ledger.owed = uint64(ledger.owed - total);
-        emit IPayouts.Pushed(token, ledger.epoch, first, count, total);
+        emit IPayouts.Pushed(token, ledger.epoch, total, leaves);
     }
 
     /// @notice See IPayouts.

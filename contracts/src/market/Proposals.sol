@@ -65,7 +65,7 @@ abstract contract Proposals is Tokens, Roots {
         Ledger storage ledger = _ledgers[token];
         Agenda memory agenda = ledger.agenda;
         uint256 to = _currentBucket();
-        if (to > agenda.rolled + maxBuckets) to = agenda.rolled + maxBuckets;
+        if (to - agenda.rolled > maxBuckets) to = agenda.rolled + maxBuckets;
         if (ledger.acceptedAt == 0 || to <= agenda.rolled) return;
         _rollTo(token, agenda, to);
         Words.store(ledger.agenda, agenda);

@@ -9,6 +9,9 @@ import {Revenue} from "./Revenue.sol";
 
 /// @title Proposing a root: the part that the proposer and anyone with a bond share.
 abstract contract Roots is Revenue {
+    /// @dev A right root under the last number that fits would be the last one of its token, and no audit would mind.
+    uint256 private constant MAX_EPOCH_STEP = 1024;
+
     function _propose(
         address token,
         uint32 epoch,
@@ -24,6 +27,9 @@ abstract contract Roots is Revenue {
         uint32 accepted = ledger.epoch;
         if (agenda.epoch > accepted) revert IPayouts.PayoutsRootPending(token, agenda.epoch);
         if (epoch <= accepted) revert IPayouts.PayoutsEpochNotNewer(epoch, accepted);
+        if (epoch - accepted > MAX_EPOCH_STEP) {
+            revert IPayouts.PayoutsEpochTooFar(epoch, uint256(accepted) + MAX_EPOCH_STEP);
+        }
         if (root == 0) revert IPayouts.PayoutsZeroRoot();
         if (toBlock >= block.number) revert IPayouts.PayoutsFutureBlock(toBlock, block.number);
         bytes32 actual = blockhash(toBlock);

@@ -24,6 +24,9 @@ abstract contract Withdrawals is Tokens {
         if (block.timestamp < account.withdrawableAt) {
             revert IUsage.UsageWithdrawalNotice(account.withdrawableAt, block.timestamp);
         }
+        // Else one request, made long before, would be a way to leave without notice for ever.
+        uint256 lapsesAt = account.withdrawableAt + NOTICE;
+        if (block.timestamp >= lapsesAt) revert IUsage.UsageWithdrawalLapsed(lapsesAt, block.timestamp);
         uint64 amount = account.requested < account.balance ? account.requested : account.balance;
         _deposits[token][msg.sender] = IUsage.Deposit(account.balance - amount, 0, 0);
         emit IUsage.Withdrawn(token, msg.sender, amount);
