@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 
 from cadastre import __version__
-from cadastre.commands import Run, account, licenses, local, market, publish, verifying, wallet
+from cadastre.commands import Run, account, licenses, local, log, market, publish, verifying, wallet
 from cadastre.console import Console
 from cadastre.profile import Profile
 from cadastre.session import Session
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    for module in (account, wallet, market, licenses, publish, verifying, local):
+    for module in (account, wallet, market, licenses, publish, verifying, log, local):
         module.add_commands(add)
     return parser
 

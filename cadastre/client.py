@@ -208,6 +208,10 @@ class Client:
         """Return the bytes of a public document by digest, not checked."""
         return self.connection.request("GET", f"/api/v1/documents/{digest.hex}").body
 
+    def log_file(self, path: str) -> bytes:
+        """Return a static file of the log, such as `checkpoint` or a tile, not checked."""
+        return self.connection.request("GET", f"/log/{path}").body
+
     def report_usage(self, report: Document, *, key: str | None = None) -> Document:
         """Report use of a license: `license, version, period, use, quantity, model, run, corrects` (docs/api.md).
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cadastre.commands import AddCommand
 from cadastre.folder_check import check_folder
+from cadastre.heads import Heads
 from cadastre.license_bundle import LicenseBundle, identity_of, open_grant, read_identity
 from cadastre.pins import chain_of, policy_of, read_pins
 from cadastre.session import Session
@@ -67,7 +68,10 @@ def verify_file(session: Session, options: argparse.Namespace) -> int:
         open_grant=_grant_opener(data, identity) if identity else None,
         check_files=check_folder(options.files, data) if options.files else None,
     )
-    report = verify_bundle(data, policy, auditor, additional=TRADE_CHECKS)
+    heads = Heads.load(session.profile.home, policy.vkey)
+    report = verify_bundle(data, policy, auditor, additional=(*TRADE_CHECKS, ("same-log", heads.check)))
+    if report.bundle is not None and report.verdict is not Verdict.FAIL:
+        _keep(heads, report.bundle.checkpoint, session)
     lines = [
         f"{SIGNS[each.outcome]} {each.number:>2}. {each.step}: {each.outcome.value}. {each.detail}"
         for each in report.results
@@ -111,6 +115,14 @@ def download_trail(session: Session, options: argparse.Namespace) -> int:
         f"{options.out}: {len(data):,} bytes. Next: cadastre verify {options.out} --rpc URL",
     )
     return 0
+
+
+def _keep(heads: Heads, note: str, session: Session) -> None:
+    heads.add(note)
+    try:
+        heads.save()
+    except OSError as error:
+        session.console.progress(f"The head of the log could not be kept for later: {error}")
 
 
 def _auditor_chain(pins: Mapping[str, Any], rpc: str) -> ChainReader:

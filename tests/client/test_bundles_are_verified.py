@@ -85,7 +85,7 @@ def on_chain(goods, monkeypatch):
 def test_a_true_bundle_exits_0_and_names_each_step(run, cleo, bundle, on_chain):
     said = run("verify", bundle, "--rpc", "http://127.0.0.1:1")
     assert said.code == 0
-    for name in [*list(Step), *TRADE]:
+    for name in [*list(Step), *TRADE, "same-log"]:
         assert f". {name}: " in said.out
     assert said.out.rstrip().endswith("Everything that must hold, holds.")
 
@@ -93,7 +93,7 @@ def test_a_true_bundle_exits_0_and_names_each_step(run, cleo, bundle, on_chain):
 def test_every_step_is_in_the_json(run, cleo, bundle, on_chain):
     found = run("--json", "verify", bundle, "--rpc", "http://127.0.0.1:1").json()
     assert found["verdict"] == "pass"
-    assert [each["step"] for each in found["steps"]] == [*list(Step), *TRADE]
+    assert [each["step"] for each in found["steps"]] == [*list(Step), *TRADE, "same-log"]
     opened = next(each for each in found["steps"] if each["step"] == Step.GRANT_OPENS)
     assert opened["result"] == "pass"
 

@@ -43,6 +43,7 @@ def market(site, cleo, goods):
     site.on("GET", "/api/v1/datasets", {"results": [ROW], "next": None})
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}", ROW)
     site.on("GET", f"/api/v1/datasets/{DATASET_ID}/trail", Answer(goods.bundle().to_bytes()))
+    site.on("GET", "/log/checkpoint", Answer(goods.bundle().checkpoint.encode()))
     site.on("POST", "/api/v1/quotes", Answer(QUOTE, 201))
     site.on("GET", "/api/v1/quotes", {"results": [PRIVATE], "next": None})
     site.on("GET", "/api/v1/quotes/q-2", PRIVATE)
@@ -95,6 +96,7 @@ def words_of(command, tmp_path):
         "report-usage": [LICENSE_ID, *USAGE],
         "publish": [tmp_path / "a.txt", "--yes"],
         "verify": [tmp_path / "true.json"],
+        "log": [],
         "audit-settlement": ["1", "--rpc", "http://127.0.0.1:1"],
         "trail": [DATASET_ID, "--out", tmp_path / "trail.json"],
         "cid": [tmp_path / "a.txt"],
