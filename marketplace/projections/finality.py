@@ -151,11 +151,18 @@ def _revoked(event: ChainEvent) -> None:
 def _charged(event: ChainEvent) -> None:
     license_id = event.deployment.license_caip(event.number("license"))
     _book(event, journal.DEPOSITS, journal.UNSETTLED, _token(event), event.number("moved"))
-    VoucherRow.objects.filter(
-        license=license_id, cumulative_units=event.number("units"), cumulative_amount=event.number("signed")
-    ).exclude(signature="").exclude(state=VoucherRow.State.CHARGED).update(
-        state=VoucherRow.State.CHARGED, cause="", changed=market_calls.event_time(event)
+    signed, total, now = event.number("signed"), event.number("total"), market_calls.event_time(event)
+    vouchers = (
+        VoucherRow.objects.filter(license=license_id, cumulative_units=event.number("units"), cumulative_amount=signed)
+        .exclude(signature="")
+        .exclude(state=VoucherRow.State.CHARGED)
     )
+    if total == signed:
+        vouchers.update(state=VoucherRow.State.CHARGED, cause="", changed=now)
+        return
+    # Whoever has a voucher may send it, also before its deposit: the same voucher charges the rest when there is money.
+    cause = f"The deposit had too little: {total} of {signed} base units are charged."
+    vouchers.filter(state=VoucherRow.State.CHARGING).update(state=VoucherRow.State.FAILED, cause=cause, changed=now)
 
 
 def _deposited(event: ChainEvent) -> None:

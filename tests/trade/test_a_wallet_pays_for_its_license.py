@@ -334,6 +334,27 @@ def test_the_wallet_signs_voucher_and_deposit_and_exactly_that_is_charged(regist
     register.check_books()
 
 
+def test_a_wallet_that_sends_its_voucher_before_it_deposits_has_not_paid(register: Register, ada, cleo):
+    license_id = metered(register, ada, cleo)
+    fund(register, 8_000_000)
+    report_usage(by=cleo, license_id=license_id, key="r1", used=used(register), now=register.now)
+    answer(register, cleo, waiting("voucher"))
+    register.run()
+    row, voucher = LicenseRow.objects.get(pk=license_id), VoucherRow.objects.get()
+    struct = (row.number, voucher.cumulative_units, voucher.cumulative_amount, bytes.fromhex(voucher.reports_root))
+    proof = (bytes.fromhex(row.order_reference[2:]), bytes.fromhex(voucher.signature[2:]))
+    send(register, "Market", "charge", struct, row.payer, *proof)
+    register.run()
+    voucher.refresh_from_db()
+    assert voucher.state == VoucherRow.State.SIGNED, "it waits for its deposit"
+    answer(register, cleo, waiting("deposit"))
+    register.run()
+    voucher.refresh_from_db()
+    assert voucher.state == VoucherRow.State.CHARGED, voucher.cause
+    assert LicenseRow.objects.get(pk=license_id).charged == voucher.cumulative_amount
+    register.check_books()
+
+
 def test_a_later_voucher_asks_once_for_the_sum(register: Register, ada, cleo):
     license_id = metered(register, ada, cleo, fresh=True)
     fund(register, 7_000_000)
