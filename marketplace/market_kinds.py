@@ -80,7 +80,7 @@ def register_kinds() -> None:
         outbox.register(name, checked(builder))
     outbox.register("market.charge", checked(charge), retry_on={"UsageDepositTooLow"})
     outbox.register("market.accept", checked(accept), retry_on={"PayoutsWindowOpen"})
-    outbox.register("market.propose", checked(propose), lane=OPERATOR_LANE)
+    outbox.register("market.propose", checked(propose), lane=OPERATOR_LANE, retry_on={"PayoutsRootPending"})
     outbox.register("market.refund", checked(refund), lane=OPERATOR_LANE)
     outbox.register("market.veto", checked(veto), lane=GUARDIAN_LANE)
 

@@ -98,6 +98,10 @@ def _settlement(intent: Intent) -> None:
             code="settlement.stuck", subject=str(row), now=_now(intent),
             message=f"{intent.kind} did not take place: {cause_of(intent)}",
         )  # fmt: skip
+        # What was never proposed would be under way for ever: this try is over, and the next one takes all of it up.
+        SettlementRow.objects.filter(pk=row.pk, state=SettlementRow.State.PINNED).update(
+            state=SettlementRow.State.VETOED, changed=_now(intent)
+        )
 
 
 def _never_happens(intent: Intent) -> bool:

@@ -347,6 +347,37 @@ def test_a_root_that_was_not_computed_here_is_an_alarm_while_it_is_pending(regis
     assert (refused.value.code, refused.value.limit) == ("settling.not_pending", 2)
 
 
+def test_a_settlement_that_could_not_be_proposed_in_its_time_is_taken_up_by_the_next(register: Register, ada, cleo):
+    register.world.development.fund(register.ring.address("guardian"), 10**18)
+    register.buy_funded(cleo, register.publish(ada))
+    propose_as(thief(register), register, 9, PRICE)
+    register.world.development.advance(61)
+    register.world.development.mine(3)
+    register.follow()
+    ours = close_due(register.token, now=register.now)
+    assert ours is not None
+    for _ in range(3):
+        register.work()
+        register.sign()
+        register.world.development.mine()
+        register.follow()
+    intent = Intent.objects.get(kind="market.propose")
+    assert (intent.state, intent.nonce) == ("wanted", None), "it waits until the other root is gone"
+    Intent.objects.filter(pk=intent.pk).update(valid_until=register.now)
+    register.world.development.advance(1)
+    register.run()
+    ours.refresh_from_db()
+    assert ours.state == SettlementRow.State.VETOED
+    (alarm,) = alarms.open_alarms("settlement.")
+    assert alarm.code == "settlement.stuck"
+    veto_settlement(by="dora", token=register.token, epoch=9, reason="The key was stolen.", now=register.now)
+    register.run()
+    alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=register.now, by="operator")
+    row = close(register)
+    assert (row.epoch, row.revenue, row.state) == (2, PRICE, SettlementRow.State.ACCEPTED)
+    register.check_books()
+
+
 def test_a_root_of_somebody_else_accepted_under_our_number_ends_our_try(register: Register, ada, cleo):
     register.buy_funded(cleo, register.publish(ada))
     register.world.development.advance(61)
