@@ -4,8 +4,10 @@ It runs the real functions over a real database and block store in a temporary f
 (hash, scan, fingerprint, preview), copy check, sealing, chunking, storing, documents. Every stage alone runs over the
 same files in the same number of processes.
 
-A stage alone keeps every core busy, and so does the whole way in. It cannot take less than the sum of its stages, hence
-`bound` = slowest / sum is what the ratio would be if nothing else cost anything; docs/algorithms/ingest.md has figures.
+A stage alone keeps every core busy, and so does the whole way in, which therefore cannot take less than the sum of its
+stages. `bound` is slowest / sum of their processor time: the ratio if nothing else cost anything. It was .66 when the
+ratio was .50, so .8 is out of reach until fingerprints cost more or sealing and hashing less; docs/algorithms/ingest.md
+has the figures.
 """
 
 from __future__ import annotations
