@@ -57,7 +57,7 @@ def sign_up(*, email: str, password: str, display_name: str, now: datetime) -> A
         raise AccountRefusal("account.email_taken", "Somebody has signed up with this e-mail address.", todo="Sign in.")
     user = User(email=address)
     user.set_password(password)
-    complete_sign_up(user=user, now=now, display_name=_checked_name(display_name))
+    complete_sign_up(user=user, now=now, display_name=checked_name(display_name))
     EmailAddress.objects.create(user=user, email=address, primary=True, verified=True)
     membership = Membership.objects.select_related("account").get(user=user)
     return Actor(membership.account, membership, frozenset(Act), None, needs_approval=False)
@@ -73,7 +73,7 @@ def create_organization(*, by: User, slug: str, display_name: str, now: datetime
 def create_account(*, kind: Account.Kind, slug: str, display_name: str, owner: User, now: datetime) -> Account:
     """Create an account with its first owner and its wanted custodial address. Raises AccountRefusal."""
     account = Account.objects.create(
-        kind=kind, slug=_checked_slug(slug), display_name=_checked_name(display_name), created=now
+        kind=kind, slug=_checked_slug(slug), display_name=checked_name(display_name), created=now
     )
     Membership.objects.create(user=owner, account=account, role=Membership.Role.OWNER, created=now)
     AccountAddress.objects.create(
@@ -96,7 +96,7 @@ def rename_account(*, by: Actor, display_name: str, slug: str | None = None) -> 
     AccessRefusal.
     """
     by.require(Act.MANAGE)
-    changes = {"display_name": _checked_name(display_name)}
+    changes = {"display_name": checked_name(display_name)}
     if slug is not None and slug != by.account.slug:
         changes["slug"] = _checked_slug(slug, again=by.account)
         FormerSlug.objects.filter(slug=slug, account=by.account).delete()
@@ -125,7 +125,8 @@ def _is_taken(slug: str, *, again: Account | None = None) -> bool:
     return (former if again is None else former.exclude(account=again)).exists()
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return a display name in its NFC form. Raises AccountRefusal."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= NAME_LIMIT or any(map(is_unseen, name)):
         raise AccountRefusal(
