@@ -80,11 +80,20 @@ class Client:
         use: str | None = None,
         visibility: str | None = None,
         max_price: str | None = None,
+        sort: str | None = None,
     ) -> Iterator[Document]:
-        """Yield the listed datasets that match. `max_price` in base units."""
+        """Yield the listed datasets that match, the closest to the words first. `max_price` in base units.
+
+        `sort`: `closest`, `newest`, `price`, `records` or `title`.
+        """
         return self.every(
-            "/datasets", q=words or None, kind=kind, use=use, visibility=visibility, max_price=max_price
+            "/datasets", q=words or None, kind=kind, use=use, visibility=visibility, max_price=max_price, sort=sort
         )  # fmt: skip
+
+    def meant(self, words: str) -> str | None:
+        """Return what was perhaps meant by words that find nothing, or None."""
+        found: str | None = self.get("/datasets", q=words, limit=1)["meant"]
+        return found
 
     def dataset(self, dataset: str) -> Document:
         """Return a dataset by id, or by `account/name`. Raises ClientRefusal for a name that nobody has."""

@@ -16,6 +16,7 @@ from provenance.core.manifest import DataKind, Visibility
 from provenance.core.refusal import Refusal
 
 USES = sorted(use.value for use in Use)
+SORTS = ("closest", "newest", "price", "records", "title")
 KINDS = [kind.value for kind in DataKind]
 
 
@@ -31,6 +32,7 @@ def add_commands(add: AddCommand) -> None:
     search.add_argument("--use", choices=USES, help="only what may be used for this")
     search.add_argument("--visibility", choices=[each.value for each in Visibility])
     search.add_argument("--max-price", type=units, metavar="UNITS", help="in base units")
+    search.add_argument("--sort", choices=SORTS, help="default: the closest to the words, else the newest")
 
     buy = add("buy", buy_license, "license a dataset")
     buy.add_argument("dataset", help="its id, or ACCOUNT/NAME")
@@ -65,11 +67,10 @@ def search_datasets(session: Session, options: argparse.Namespace) -> int:
     found = list(
         session.client.search(
             " ".join(options.words), kind=options.kind, use=options.use, visibility=options.visibility,
-            max_price=options.max_price,
+            max_price=options.max_price, sort=options.sort,
         )
     )  # fmt: skip
-    lines = [f"{row['id']}  {row['title']}, by {row['creator']}  {_price(row)}" for row in found]
-    session.console.result(found, *(lines or ["Nothing is listed for these words."]))
+    session.console.result(found, *([_line(row) for row in found] or [_nothing(session, " ".join(options.words))]))
     return 0
 
 
@@ -152,6 +153,18 @@ def _quote(session: Session, dataset: str, options: argparse.Namespace) -> dict[
             todo=f"Run: cadastre buy {found['dataset']} --quote {options.quote}",
         )  # fmt: skip
     return found
+
+
+def _line(row: dict[str, Any]) -> str:
+    about = f"{row['kind']}, {row['visibility']}, {row['records']:,} records"
+    return f"{row['name']}  {row['title']}, by {row['creator']}  {about}  {_price(row)}"
+
+
+def _nothing(session: Session, words: str) -> str:
+    meant = session.client.meant(words) if words else None
+    if meant is not None:
+        return f"Nothing is listed for these words. Did you mean: cadastre search {meant}"
+    return "Nothing that is listed fits. Try fewer words, or no filters."
 
 
 def _price(row: dict[str, Any]) -> str:

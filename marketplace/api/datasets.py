@@ -8,19 +8,20 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
+from django.db.models import F
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from marketplace.api.me import AccountName
 from marketplace.api.money import Money, Units, money
 from marketplace.api.names import id_of
-from marketplace.api.pages import Page, PageQuery, page_of
+from marketplace.api.pages import PageQuery, page_of
 from marketplace.api.resource import Resource
 from marketplace.api.schema import operation
 from marketplace.api.terms import Kind, UseName, Visibility
 from marketplace.models import Listing
 from marketplace.queries.actors import AccessRefusal
-from marketplace.queries.catalog import listing_at, search_listings
+from marketplace.queries.catalog import listing_at
 from marketplace.queries.registered import (
     LISTED_FIELDS,
     listed_version,
@@ -31,6 +32,7 @@ from marketplace.queries.registered import (
     parents_of,
     registered,
 )
+from marketplace.queries.search import meant_instead, order_of, search_listings
 from provenance.content_queries import delivery_stopped
 from provenance.models import ContentAct, DatasetRecord
 
@@ -43,7 +45,10 @@ _SAME = (
 
 
 class DatasetQuery(PageQuery):
-    """Filters; each narrows the search. `max_price` in base units. `name` is `{account}/{dataset}` and stands alone."""
+    """Filters; each narrows the search. `max_price` in base units. `name` is `{account}/{dataset}` and stands alone.
+
+    `sort`: the closest to the words first unless another order is asked for; without words that is the newest.
+    """
 
     q: Annotated[str, msgspec.Meta(max_length=200)] = ""
     kind: Kind | None = None
@@ -52,6 +57,7 @@ class DatasetQuery(PageQuery):
     visibility: Visibility | None = None
     language: Annotated[str, msgspec.Meta(max_length=35)] = ""
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    sort: Literal["closest", "newest", "price", "records", "title"] | None = None
 
 
 class DatasetRow(msgspec.Struct):
@@ -73,6 +79,14 @@ class DatasetRow(msgspec.Struct):
     version: int
     price: Money | None
     created: datetime
+
+
+class DatasetsFound(msgspec.Struct):
+    """A page of a search. `meant`: other words for a first page without results, if they find something."""
+
+    results: list[DatasetRow]
+    next: str | None
+    meant: str | None = None
 
 
 class Edge(msgspec.Struct):
@@ -154,11 +168,11 @@ class Dataset(msgspec.Struct):
 class DatasetsResource(Resource):
     acts = {"GET": None}
 
-    @operation("Search what is listed", answer=Page[DatasetRow], query=DatasetQuery)
+    @operation("Search what is listed", answer=DatasetsFound, query=DatasetQuery)
     def get(self, request: Request) -> HttpResponse:
         query = self.query(DatasetQuery)
         if query.name:
-            return self.answer(Page(_named(query.name), None), public=True)
+            return self.answer(DatasetsFound(_named(query.name), None), public=True)
         found = search_listings(
             query.q,
             kind=query.kind or "",
@@ -167,9 +181,12 @@ class DatasetsResource(Resource):
             visibility=query.visibility or "",
             language=query.language,
         )
-        rows = found.select_related(None).values(*LISTED_FIELDS)
-        page = page_of(rows, order=("-created", "dataset"), query=query, request=self.http, show=_rows)
-        return self.answer(page, public=True)
+        order = order_of(query.sort or "closest", query.q)
+        ranks = {name.removeprefix("-") for name in order} & {"closeness", "cost"}
+        rows = found.select_related(None).values(*LISTED_FIELDS).annotate(**{name: F(name) for name in ranks})
+        page = page_of(rows, order=order, query=query, request=self.http, show=_rows)
+        meant = meant_instead(query.q) if query.q and not page.results and not query.cursor else None
+        return self.answer(DatasetsFound(page.results, page.next, meant), public=True)
 
 
 class DatasetResource(Resource):

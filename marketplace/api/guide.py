@@ -48,13 +48,15 @@ PARAMETERS: Mapping[str, str] = {
     "max_price": "Only what costs no more, in base units.",
     "name": "`{account}/{dataset}`: the one dataset with this name, also one that it had; stands alone.",
     "order": "Id of an order of your account.",
-    "q": "Words that title, creator, names or description contain, all of them.",
+    "q": "Words that title, creator, names or description contain, all of them; also kinds, uses, `open`, `locked`, "
+    "`free`. Plurals find their singular.",
     "quote": "Id of a quote to your account.",
     "recipient": "Another age recipient than the order's, for which a grant was made.",
     "report": "Digest of a usage report of your account.",
     "sha256": "Digest of a document, as chain, log or another document names it.",
     "signature": "Id of a question to a wallet, as `GET /signatures` names it.",
-    "state": "Only questions in this state; `wanted` is what waits.",
+    "sort": "`closest` to the words first (that is `newest` without words), or by `price`, `records`, `title`.",
+    "state": "Only those in this state.",
     "subject": "Only entries about this: a dataset, license or account by its CAIP name, or `sha256:` and a manifest.",
     "token": "CAIP-19 id of a token; else the first that the market takes.",
     "type": "Only entries of this type, such as `license.purchased`.",
@@ -77,8 +79,8 @@ HEADERS: Mapping[str, str] = {
 }
 
 OPERATIONS: Mapping[str, str] = {
-    "get_datasets": "Every filter narrows the search; newest first. What is registered on chain and was never compared "
-    "with others is not listed, and has an address all the same.",
+    "get_datasets": "Every filter narrows the search. Where words find nothing, `meant` says what was perhaps meant. "
+    "What is registered on chain and was never compared with others is not listed, and has an address all the same.",
     "get_datasets_dataset": "Also of a dataset that is not listed here: `checked` is false then.",
     "get_datasets_dataset_offers": "What can be bought now: terms in sentences and as document, the owner's signature.",
     "get_datasets_dataset_trail": "Everything that the log says about it, oldest first, each entry with its index.",

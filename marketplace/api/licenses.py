@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 from django.http import HttpResponse
+from msgspec import UNSET, UnsetType
 from rest_framework.request import Request
 
 from marketplace.actions.licenses import add_recipient, request_refund
 from marketplace.api.money import Money, money
-from marketplace.api.names import id_of
+from marketplace.api.names import Id, dataset_caip, id_of
 from marketplace.api.orders import Order, Recipient, shown_order
 from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.reading import Body
@@ -24,6 +25,15 @@ from marketplace.queries.catalog import title_of, titles_of
 from marketplace.queries.orders import delivery_of, licenses_of, own_license
 from provenance.models import GrantRow
 
+LicenseState = Literal["active", "refunded", "revoked", "expired"]
+
+
+class LicenseQuery(PageQuery):
+    """Which ones: in this state, of this dataset."""
+
+    state: LicenseState | UnsetType = UNSET
+    dataset: Id | UnsetType = UNSET
+
 
 class LicenseRowShown(msgspec.Struct):
     """A license in a list. `final`: the purchase can no longer be taken back by a reorganization of the chain."""
@@ -33,7 +43,7 @@ class LicenseRowShown(msgspec.Struct):
     dataset: str
     title: str
     version: int | None
-    state: Literal["active", "refunded", "revoked", "expired"]
+    state: LicenseState
     final: bool
     uses: list[str]
     price: Money
@@ -84,12 +94,15 @@ class NewRecipient(Body):
 class LicensesResource(Resource):
     acts = {"GET": Act.READ}
 
-    @operation("The account's licenses, newest first", answer=Page[LicenseRowShown], query=PageQuery)
+    @operation("The account's licenses, newest first", answer=Page[LicenseRowShown], query=LicenseQuery)
     def get(self, request: Request) -> HttpResponse:
-        page = page_of(
-            licenses_of(self.actor.account), order=("-start", "id"), query=self.query(PageQuery), request=self.http,
-            show=_listed,
-        )  # fmt: skip
+        query = self.query(LicenseQuery)
+        rows = licenses_of(self.actor.account)
+        if query.state is not UNSET:
+            rows = rows.filter(state=query.state)
+        if query.dataset is not UNSET:
+            rows = rows.filter(dataset=dataset_caip(query.dataset))
+        page = page_of(rows, order=("-start", "id"), query=query, request=self.http, show=_listed)
         return self.answer(page)
 
 

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 from django.http import HttpResponse
+from msgspec import UNSET, UnsetType
 from rest_framework.request import Request
 
 from marketplace.actions.orders import approve_order, decline_order, place_order
 from marketplace.api.money import Money, money
-from marketplace.api.names import Sha256Hex, id_of
+from marketplace.api.names import Id, Sha256Hex, dataset_caip, id_of
 from marketplace.api.pages import Page, PageQuery, page_of
 from marketplace.api.reading import Body
 from marketplace.api.resource import Resource
@@ -49,6 +50,18 @@ class OrderWish(Body):
     licensee: Literal["wallet", "fresh"] | None = None
 
 
+OrderState = Literal[
+    "approval", "signing", "placed", "paying", "mined", "final", "failed", "declined", "refunded"
+]  # fmt: skip
+
+
+class OrderQuery(PageQuery):
+    """Which ones: in this state, of this dataset."""
+
+    state: OrderState | UnsetType = UNSET
+    dataset: Id | UnsetType = UNSET
+
+
 class Order(msgspec.Struct):
     """A purchase on its way. `license` and `tx` once mined; `cause` says why it failed or was declined.
 
@@ -57,7 +70,7 @@ class Order(msgspec.Struct):
     """
 
     id: UUID
-    state: Literal["approval", "signing", "placed", "paying", "mined", "final", "failed", "declined", "refunded"]
+    state: OrderState
     dataset: str
     offer: str
     recipient: str
@@ -77,12 +90,15 @@ class Order(msgspec.Struct):
 class OrdersResource(Resource):
     acts = {"GET": Act.BUY, "POST": Act.BUY}
 
-    @operation("The account's orders, newest first", answer=Page[Order], query=PageQuery)
+    @operation("The account's orders, newest first", answer=Page[Order], query=OrderQuery)
     def get(self, request: Request) -> HttpResponse:
-        page = page_of(
-            orders_of(self.actor.account), order=("-created", "id"), query=self.query(PageQuery), request=self.http,
-            show=_shown_all,
-        )  # fmt: skip
+        query = self.query(OrderQuery)
+        rows = orders_of(self.actor.account)
+        if query.state is not UNSET:
+            rows = rows.filter(state=query.state)
+        if query.dataset is not UNSET:
+            rows = rows.filter(dataset=dataset_caip(query.dataset))
+        page = page_of(rows, order=("-created", "id"), query=query, request=self.http, show=_shown_all)
         return self.answer(page)
 
     @operation(

@@ -88,6 +88,10 @@ def _position(cursor: str, rows: QuerySet[Any, Any], names: Sequence[str]) -> li
 
 
 def _field(rows: QuerySet[Any, Any], name: str) -> Field[Any, Any]:
+    if name in rows.query.annotations:
+        computed = rows.query.annotations[name].output_field
+        assert isinstance(computed, Field)
+        return computed
     found = rows.model._meta.get_field(name)  # noqa: SLF001  # Django's documented way to a model's fields
     assert isinstance(found, Field)
     return found

@@ -18,8 +18,6 @@ from marketplace.queries.actors import AccessRefusal
 from provenance.core.canonical import parse_canonical
 from provenance.models import ChainEvent, Deployment
 
-WORDS_LIMIT = 12
-
 
 def listing_of(dataset: str) -> Listing:
     """Return the listing of a dataset (CAIP-19). Raises AccessRefusal `dataset.not_found`."""
@@ -57,38 +55,6 @@ def listing_at(account_slug: str, slug: str) -> Listing:
     if redirect is None:
         raise AccessRefusal("dataset.not_found", "There is no such dataset.", actual=f"{account_slug}/{slug}"[:160])
     return rows.get(pk=redirect.listing_id)
-
-
-def search_listings(
-    words: str = "",
-    *,
-    kind: str = "",
-    uses: Iterable[str] = (),
-    max_price: int | None = None,
-    visibility: str = "",
-    language: str = "",
-    account: Account | None = None,
-) -> QuerySet[Listing]:
-    """Return listed datasets that contain every word and match every filter, newest first.
-
-    `uses` must all be granted; `max_price` is in base units.
-    """
-    found = Listing.objects.filter(state=Listing.State.LISTED).select_related("account", "offer")
-    for word in words.lower().split()[:WORDS_LIMIT]:
-        found = found.filter(search_text__contains=word)
-    if kind:
-        found = found.filter(kind=kind)
-    if visibility:
-        found = found.filter(visibility=visibility)
-    if max_price is not None:
-        found = found.filter(offer__price__lte=max_price)
-    for use in uses:
-        found = found.filter(search_uses__contains=f" {use} ")
-    if account is not None:
-        found = found.filter(account=account)
-    if language:
-        found = found.filter(search_uses__contains=f" lang:{language.lower()} ")
-    return found.order_by("-created", "dataset")
 
 
 def public_offers(dataset: str, *, now: datetime) -> list[OfferRow]:

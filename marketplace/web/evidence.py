@@ -13,9 +13,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
 from marketplace.models import LicenseRow, Listing, SettlementRow
-from marketplace.queries.catalog import search_listings
 from marketplace.queries.orders import certificate_of
 from marketplace.queries.registered import titles_of
+from marketplace.queries.search import search_listings
 from marketplace.web.ids import license_caip, slug_of_caip
 from marketplace.web.marks import with_manifests
 from marketplace.web.negotiation import wants_json

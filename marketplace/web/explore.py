@@ -15,8 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from marketplace.core.money import Amount, MoneyRefusal
 from marketplace.market_calls import TREASURY, known_address
 from marketplace.models import LicenseRow, PaidTotal, PayeeRow
-from marketplace.queries.catalog import account_at, search_listings
+from marketplace.queries.catalog import account_at
 from marketplace.queries.deployments import DeploymentRefusal, payment_token
+from marketplace.queries.search import meant_instead, order_of, search_listings
 from marketplace.web.marks import with_manifests
 from provenance.models import LogEntry, LogState
 
@@ -37,10 +38,11 @@ USES = (
     ("redistribute", _("Pass it on")),
 )
 SORTS = {
-    "": (_("Newest first"), ("-created", "dataset")),
-    "price": (_("Cheapest first"), ("offer__price", "-created", "dataset")),
-    "records": (_("Largest first"), ("-records", "-created", "dataset")),
-    "title": (_("By title"), ("title", "dataset")),
+    "": _("Closest first"),
+    "newest": _("Newest first"),
+    "price": _("Cheapest first"),
+    "records": _("Largest first"),
+    "title": _("By title"),
 }
 DATASET_ID = re.compile(r"[0-9]+-[0-9a-f]{40}-[0-9]+")
 TRANSACTION = re.compile(r"0x[0-9a-f]{64}")
@@ -77,7 +79,7 @@ def explore(request: HttpRequest) -> HttpResponse:
         visibility=visibility if visibility in {"open", "sealed"} else "",
     )
     sort = request.GET.get("sort", "")
-    _words, order = SORTS.get(sort, SORTS[""])
+    order = order_of(sort or "closest", words)
     rows = Paginator(found.order_by(*order), PAGE_ROWS).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
@@ -95,10 +97,11 @@ def explore(request: HttpRequest) -> HttpResponse:
             "visibility": visibility,
             "max_price": request.GET.get("max_price", ""),
             "price_problem": problem,
-            "sorts": [(name, said) for name, (said, _columns) in SORTS.items()],
+            "sorts": list(SORTS.items()),
             "sort": sort,
             "filtered": bool(words or kind or use or visibility or request.GET.get("max_price")),
             "rest": query.urlencode(),
+            "meant": None if rows else meant_instead(words),
         },
     )
 

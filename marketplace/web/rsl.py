@@ -10,8 +10,9 @@ from django.utils import timezone
 from marketplace.core.money import Amount
 from marketplace.core.rsl import NAMESPACE, rsl_document
 from marketplace.models import OfferRow
-from marketplace.queries.catalog import offer_terms, public_offers, search_listings
+from marketplace.queries.catalog import offer_terms, public_offers
 from marketplace.queries.deployments import token_by_caip
+from marketplace.queries.search import search_listings
 from marketplace.web.ids import dataset_caip, slug_of_caip
 
 MEDIA_TYPE = "application/rsl+xml; charset=utf-8"

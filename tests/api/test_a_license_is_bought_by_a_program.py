@@ -113,6 +113,26 @@ def test_waiting_ends_when_the_order_settles_or_the_time_is_over(site, cleo, lis
     assert api.get(f"/orders/{order}", headers={"Prefer": "wait=9999999"}).headers["Preference-Applied"] == "wait=60"
 
 
+def test_orders_and_licenses_are_narrowed_by_state_and_dataset(site, cleo, listing, dataset):
+    site.give(cleo, 3 * PRICE)
+    api = cleo.api()
+    placed, failed = (api.post("/orders", wish(listing), key=f"k{number}").json()["id"] for number in range(2))
+    Order.objects.filter(pk=failed).update(state=Order.State.FAILED)
+    found = {
+        state: [row["id"] for row in api.get("/orders", state=state).json()["results"]]
+        for state in ("placed", "failed")
+    }
+    assert found == {"placed": [placed], "failed": [failed]}
+    assert len(api.get("/orders", dataset=dataset).json()["results"]) == 2
+    license_id = id_of(site.license(cleo, listing).pk)
+    elsewhere = f"{dataset}9"
+    for path, state in (("/orders", "approval"), ("/licenses", "revoked")):
+        assert api.get(path, state=state).json()["results"] == api.get(path, dataset=elsewhere).json()["results"] == []
+        assert api.get(path, state="lost").status_code == 400
+    shown = api.get("/licenses", state="active", dataset=dataset).json()["results"]
+    assert [(row["id"], row["title"]) for row in shown] == [(license_id, listing.title)]
+
+
 def test_orders_are_listed_newest_first(site, cleo, listing):
     site.give(cleo, 3 * PRICE)
     api = cleo.api()

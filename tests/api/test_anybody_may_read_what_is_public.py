@@ -40,6 +40,58 @@ def test_search_finds_by_words_and_narrows_by_filters(market, visitor):
     assert titles(visitor.get("/datasets", language="en")) == ["Sunspots since 1700"]
 
 
+def test_words_also_mean_kinds_uses_access_and_price_and_plurals_their_singular(site, ben, market, visitor):
+    site.publish(ben, title="Free as the sun", price=0, visibility="open")
+    everything = titles(visitor.get("/datasets"))
+    assert titles(visitor.get("/datasets", q="tables")) == titles(visitor.get("/datasets", q="table")) == everything
+    assert titles(visitor.get("/datasets", q="open")) == ["Open sunspots", "Free as the sun"]
+    assert titles(visitor.get("/datasets", q="locked sunspots")) == ["Sunspots, smoothed", "Sunspots since 1700"]
+    assert titles(visitor.get("/datasets", q="sun free")) == ["Free as the sun", "Open sunspots"]
+    assert len(titles(visitor.get("/datasets", q="derive"))) == len(everything)
+    assert titles(visitor.get("/datasets", q="redistribute")) == titles(visitor.get("/datasets", q="pictures")) == []
+
+
+def test_words_in_a_title_come_before_the_same_words_elsewhere(site, ben, market, visitor):
+    site.publish(ben, title="Weather", description="Compared with sunspots since 1700.")
+    assert titles(visitor.get("/datasets", q="sunspots since")) == ["Sunspots since 1700", "Weather"]
+    assert titles(visitor.get("/datasets", q="sunspots since", sort="newest")) == ["Weather", "Sunspots since 1700"]
+    seen, address = [], "/datasets?q=sunspots&limit=1"
+    while address:
+        page = visitor.get(address)
+        seen += titles(page)
+        address = page.json()["next"]
+    assert seen == titles(visitor.get("/datasets", q="sunspots"))
+    assert seen[-1] == "Weather"
+
+
+@pytest.mark.parametrize(
+    ("sort", "wanted"),
+    [
+        ("price", ["Open sunspots", "Sunspots, smoothed", "Sunspots since 1700"]),
+        ("title", ["Open sunspots", "Sunspots since 1700", "Sunspots, smoothed"]),
+        ("newest", ["Sunspots, smoothed", "Open sunspots", "Sunspots since 1700"]),
+        ("closest", ["Sunspots, smoothed", "Open sunspots", "Sunspots since 1700"]),
+    ],
+)
+def test_a_search_is_sorted_as_asked_and_its_pages_fit(market, visitor, sort, wanted):
+    assert titles(visitor.get("/datasets", sort=sort)) == wanted
+    seen, address = [], f"/datasets?sort={sort}&limit=1"
+    while address:
+        page = visitor.get(address)
+        seen += titles(page)
+        address = page.json()["next"]
+    assert seen == wanted
+    assert visitor.get("/datasets", sort="random").status_code == 400
+
+
+def test_a_search_that_finds_nothing_says_what_was_perhaps_meant(market, visitor):
+    assert visitor.get("/datasets", q="sunspts smothed").json() == {
+        "results": [], "next": None, "meant": "sunspots smoothed",
+    }  # fmt: skip
+    assert visitor.get("/datasets", q="zebra").json()["meant"] is None
+    assert visitor.get("/datasets", q="sunspots").json()["meant"] is None
+
+
 def test_a_name_leads_to_the_dataset_also_after_a_renaming(site, ada, market, visitor):
     from marketplace.actions.listings import rename_dataset
 

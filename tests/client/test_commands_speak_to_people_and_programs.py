@@ -16,7 +16,10 @@ from tests.client.test_publishing_takes_one_command import Publication
 MONEY = {"amount": "240000000", "token": "eip155:31337/erc20:0x" + "c3" * 20, "text": "240.00 TUSD"}
 ORDER_ID = "5b0e6b51-3a52-4a7e-9d0e-3d1f3a2b4c5d"
 ORDER = {"id": ORDER_ID, "state": "final", "license": LICENSE_ID, "tx": "0x" + "7c" * 32, "total": MONEY, "cause": None}
-ROW = {"id": DATASET_ID, "title": "Tide pools", "creator": "Ada", "price": MONEY}
+ROW = {
+    "id": DATASET_ID, "name": "ada/tide-pools", "title": "Tide pools", "creator": "Ada", "kind": "image",
+    "visibility": "sealed", "records": 1200, "price": MONEY,
+}  # fmt: skip
 SENTENCES = ["You may train.", "Credit Ada.", "More."]
 QUOTE = {
     "id": "q-1", "offer": "0f" * 32, "dataset": DATASET_ID, "title": "Tide pools", "total": MONEY, "private": False,
@@ -126,6 +129,25 @@ def test_every_command_is_quiet_on_standard_error_when_asked(command, run, marke
     (tmp_path / "true.json").write_bytes(goods.bundle().to_bytes())
     said = run("--quiet", command, *words_of(command, tmp_path))
     assert said.err == "" or said.code == 4
+
+
+def test_a_search_prints_names_that_other_commands_take(run, market):
+    assert (
+        run("search", "tide").out == "ada/tide-pools  Tide pools, by Ada  image, sealed, 1,200 records  240.00 TUSD\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "meant", "said"),
+    [
+        (["tied", "pols"], "tide pools", "Did you mean: cadastre search tide pools"),
+        (["zebra"], None, "Try fewer words, or no filters."),
+        (["--kind", "audio"], None, "Try fewer words, or no filters."),
+    ],
+)
+def test_a_search_that_finds_nothing_says_what_to_do(run, market, words, meant, said):
+    market.on("GET", "/api/v1/datasets", {"results": [], "next": None, "meant": meant})
+    assert said in run("search", *words).out
 
 
 def test_offers_names_what_buy_takes(run, market):

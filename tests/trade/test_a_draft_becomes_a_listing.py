@@ -32,8 +32,9 @@ from marketplace.core.terms import Use
 from marketplace.models import Draft, Listing, OfferRow
 from marketplace.queries.actors import AccessRefusal
 from marketplace.queries.addresses import AddressRefusal
-from marketplace.queries.catalog import listing_at, search_listings
+from marketplace.queries.catalog import listing_at
 from marketplace.queries.drafts import DraftRefusal, review_draft
+from marketplace.queries.search import search_listings
 from provenance import ingest, packaging, publication, submissions
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.adapters.scanner import SignatureScanner

@@ -147,7 +147,8 @@ def test_explore_sorts_as_asked_and_says_so_when_nothing_fits(story: Story, visi
     by_title = text_of(page(visitor, "/explore?sort=title"))
     assert by_title.index("Shoreline survey") < by_title.index("Tide-pool")
     assert "Tide-pool" in page(visitor, "/explore?sort=no-such-order")
-    assert "Nothing that is listed fits." in page(visitor, "/explore?q=zebra")
+    assert "Nothing that is listed fits. Try fewer words" in text_of(page(visitor, "/explore?q=zebra"))
+    assert 'href="/explore?q=shoreline"' in page(visitor, "/explore?q=shorline")
 
 
 def test_an_empty_register_offers_to_begin(site: Site, visitor: Client):
