@@ -1,3 +1,4 @@
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -8,7 +9,8 @@ from django.db import connection
 from provenance import answers, ingest, registered_index, similarity, submissions, uploads
 from provenance.adapters.scanner import SignatureScanner
 from provenance.core.refusal import Refusal
-from provenance.models import Answer, IndexState, IntakeStatement, Match, Submission, SubmissionState
+from provenance.fingerprints.registry import sketch_file, sniff_kind
+from provenance.models import Answer, FingerprintRow, IndexState, IntakeStatement, Match, Submission, SubmissionState
 from tests.content.conftest import ADA, BEN, MALLORY, NOW
 from tests.content.pictures import altered, photo, prose, table
 
@@ -336,3 +338,16 @@ def test_a_comparison_that_was_overtaken_looks_at_what_was_added_since(world, mo
     copy = world.work(copy)
     assert copy.state == SubmissionState.STOPPED
     assert copy.matches.get().share_bps == 10_000
+
+
+def test_sketches_come_file_by_file_whatever_is_read_together_and_in_parts(world, monkeypatch):
+    monkeypatch.setattr(registered_index, "_FILES_TOGETHER", 2)
+    monkeypatch.setattr(ingest, "PART", 400)
+    texts = {f"{number}.txt": prose(number, words) for number, words in enumerate((40, 3000, 50, 2500, 60))}
+    files = registered_index.SubmittedFiles(world.submit({**texts, "2.bin": bytes(range(256)) * 4}))
+    read = {files.files[file.file].path: list(file.records()) for file in files}
+    assert list(read) == ["0.txt", "1.txt", "2.bin", "2.txt", "3.txt", "4.txt"]
+    assert read.pop("2.bin") == []
+    for path, data in texts.items():
+        assert read[path] == list(sketch_file(sniff_kind(data), lambda data=data: io.BytesIO(data), len(data)))
+    assert FingerprintRow.objects.filter(file__path="1.txt").count() > 1
