@@ -156,6 +156,9 @@ class _Round:
             self._pause(f"{_FUNDS}: {self._lane.address} holds {balance} wei and needs {wanted}.")
         elif balance >= wanted and self._lane.paused.startswith(_FUNDS):
             self._pause("")
+        if balance != self._lane.balance:
+            price = market.max_fee // 2  # the base fee doubled is what is offered, not what is paid
+            Lane.objects.filter(pk=self._lane.pk).update(balance=balance, gas_price=price, updated_at=self._now)
 
     def _pause(self, cause: str) -> None:
         Lane.objects.filter(pk=self._lane.pk).update(paused=cause, updated_at=self._now)

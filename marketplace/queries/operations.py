@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Sum
 
 from marketplace import alarms
 from marketplace.models import (
@@ -32,6 +32,8 @@ from provenance.models import (
 )
 from provenance.sequencer import head_beyond
 
+LOW_RUNWAY_DAYS = 7
+RUNWAY_WINDOW = timedelta(days=7)
 AT_REST = ("final", "failed", "expired")
 
 
@@ -45,11 +47,28 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Funds:
+    """A lane, what its address held when it was last looked at (wei), and for how many days of last week's use.
+
+    `days` is None for a lane that sent nothing in the week, or was never looked at.
+    """
+
+    lane: Lane
+    balance: int | None
+    days: int | None
+
+    @property
+    def low(self) -> bool:
+        """Whether somebody has to send it native currency soon."""
+        return self.days is not None and self.days < LOW_RUNWAY_DAYS
+
+
+@dataclass(frozen=True, slots=True)
 class Operations:
     """Everything on the operator's dashboard."""
 
     deployments: tuple[Deployment, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[Funds, ...]
     backlogs: tuple[Backlog, ...]
     failed_intents: tuple[Intent, ...]
     missing_copies: int
@@ -64,10 +83,10 @@ class Operations:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing demands a person: no alarm, no halt, no paused lane, no log that stands still."""
+        """Whether nothing demands a person: no alarm, halt, lane that stops or soon will, or log that stands still."""
         halted = any(deployment.halted for deployment in self.deployments)
         behind = self.published is not None
-        return not (self.alarms or halted or behind or any(lane.paused for lane in self.lanes))
+        return not (self.alarms or halted or behind or any(each.lane.paused or each.low for each in self.lanes))
 
 
 def operations(*, now: datetime) -> Operations:
@@ -89,7 +108,7 @@ def operations(*, now: datetime) -> Operations:
     beyond = head_beyond(log) if log and log.vkey else None
     return Operations(
         deployments=tuple(Deployment.objects.order_by("pk")),
-        lanes=tuple(Lane.objects.order_by("chain_id", "name")),
+        lanes=tuple(_funds(lane, now) for lane in Lane.objects.order_by("chain_id", "name")),
         backlogs=tuple(_backlog(name, rows, column, now) for name, rows, column in waiting),
         failed_intents=tuple(Intent.objects.filter(state__in=("failed", "expired")).order_by("-updated_at")[:20]),
         missing_copies=PinRow.objects.exclude(state="pinned").values("cid").distinct().count(),
@@ -100,6 +119,24 @@ def operations(*, now: datetime) -> Operations:
         log=log,
         published=beyond.size if beyond else None,
     )
+
+
+def runway_days(balance: int, *, gas: int, gas_price: int, over: timedelta) -> int | None:
+    """Return how many whole days `balance` (wei) lasts if each `over` uses `gas`; None: it is not used up."""
+    cost = gas * gas_price
+    return None if cost == 0 else balance * int(over.total_seconds()) // (cost * 86_400)
+
+
+def _funds(lane: Lane, now: datetime) -> Funds:
+    if lane.balance is None or lane.gas_price is None:
+        return Funds(lane, None, None)
+    sent = Intent.objects.filter(chain_id=lane.chain_id, lane_name=lane.name, gas_used__gt=0)
+    used = sent.filter(updated_at__gt=now - RUNWAY_WINDOW).aggregate(gas=Sum("gas_used"))["gas"]
+    # A lane in its first days is measured by these, never by less than one.
+    first = sent.aggregate(first=Min("updated_at"))["first"]
+    over = RUNWAY_WINDOW if first is None else min(RUNWAY_WINDOW, max(timedelta(days=1), now - first))
+    balance = int(lane.balance)
+    return Funds(lane, balance, runway_days(balance, gas=used or 0, gas_price=int(lane.gas_price), over=over))
 
 
 def _backlog(name: str, rows: object, column: str, now: datetime) -> Backlog:

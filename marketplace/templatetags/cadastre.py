@@ -22,10 +22,11 @@ from marketplace.core.sentences import use_in_words
 from marketplace.core.terms import RateUnit, Use
 from marketplace.core.terms_in_brief import Phrase, uses_in_brief
 from marketplace.queries import catalog
-from marketplace.queries.deployments import DeploymentRefusal, payment_token, token_by_caip
+from marketplace.queries.deployments import DeploymentRefusal, current_deployment, payment_token, token_by_caip
 from provenance.core.cid import Cid
 from provenance.core.digest import Sha256
 from provenance.core.parcel import draw_parcel
+from provenance.models import Deployment
 
 register = template.Library()
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -134,6 +135,15 @@ def symbol() -> str:
 
 
 @register.filter
+def native(wei: int | None) -> str:
+    """Write what an address holds of the chain's own currency, to four places: `1,240.0512`."""
+    if wei is None:
+        return "–"
+    whole, rest = divmod(wei, 10**18)
+    return f"{whole:,}.{rest // 10**14:04}"
+
+
+@register.filter
 def share(bps: int) -> str:
     """Write basis points as a percentage."""
     return percent(bps)
@@ -152,7 +162,7 @@ def size(count: int | None) -> str:
 
 @register.simple_tag
 def when(moment: datetime | int | str | None, relative: bool = False) -> SafeString:  # noqa: FBT001, FBT002 - a template tag's argument
-    """Show a moment in UTC; with `relative`, the browser says how long ago it was."""
+    """Show a moment in UTC; with `relative`, the browser adds how long ago it was."""
     if moment is None or moment == "":
         return SafeString("–")
     if isinstance(moment, int):
@@ -162,9 +172,33 @@ def when(moment: datetime | int | str | None, relative: bool = False) -> SafeStr
     moment = moment.astimezone(UTC)
     shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
     machine = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-    if relative:
-        return format_html('<time datetime="{}" title="{}" data-relative>{}</time>', machine, shown, shown)
-    return format_html('<time datetime="{}">{}</time>', machine, shown)
+    # The browser says how long ago it was: beside it, or to whoever points at it.
+    return format_html(
+        '<time datetime="{}"{}>{}</time>', machine, SafeString(" data-relative" if relative else ""), shown
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime) -> SafeString:
+    """Show how long ago something was, where there is room for one time only; the moment in UTC is its title."""
+    moment = moment.astimezone(UTC)
+    shown, machine = f"{moment.day} {moment:%b %Y, %H:%M} UTC", f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', machine, shown, shown)
+
+
+@register.simple_tag
+def as_of_block(deployment: Deployment | None = None) -> SafeString:
+    """Say up to which block of the chain a page tells what happened, and how long ago the node said so."""
+    try:
+        found = deployment or current_deployment()
+    except DeploymentRefusal:
+        return SafeString("")
+    if found.followed_at is None:
+        return SafeString("")
+    words = gettext("As of block {block}, {time}.")
+    return format_html(
+        '<p class="muted small">{}</p>', format_html(words, block=f"{found.finalized:,}", time=ago(found.followed_at))
+    )
 
 
 @register.filter

@@ -19,6 +19,16 @@ class Lane(models.Model):
         blank=True,
         help_text="Why nothing new is sent: low balance, fee spike",
     )
+    balance = models.DecimalField(
+        max_digits=40,
+        decimal_places=0,
+        null=True,
+        blank=True,
+        help_text="Wei that the address held when last looked at",
+    )
+    gas_price = models.DecimalField(
+        max_digits=30, decimal_places=0, null=True, blank=True, help_text="Wei that gas cost at that moment"
+    )
     updated_at = models.DateTimeField()
 
     class Meta:

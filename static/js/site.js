@@ -42,15 +42,22 @@ function offerBlockCopy(element) {
 
 const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"], [12, "month"], [Infinity, "year"]];
 
-function sayRelative(time) {
+function relative(time) {
   let amount = (new Date(time.dateTime) - Date.now()) / 1000;
   for (const [size, unit] of STEPS) {
     if (Math.abs(amount) < size) {
-      time.textContent = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" }).format(Math.round(amount), unit);
-      return;
+      return new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" }).format(Math.round(amount), unit);
     }
     amount /= size;
   }
+  return "";
+}
+
+/* In place of the moment, beside it, or, where the moment is enough, for whoever points at it. */
+function sayRelative(time) {
+  if (time.dataset.ago !== undefined) time.textContent = relative(time);
+  else if (time.dataset.relative !== undefined) time.textContent += ` · ${relative(time)}`;
+  else time.title = relative(time);
 }
 
 /* A dropped file is hashed here; only its SHA-256 leaves the browser. */
@@ -81,11 +88,16 @@ function takeDrops(input) {
   });
 }
 
+function dress(part) {
+  part.querySelectorAll("[data-copy]").forEach(offerCopy);
+  part.querySelectorAll("[data-copy-block]").forEach(offerBlockCopy);
+  part.querySelectorAll("time[datetime]").forEach(sayRelative);
+  part.querySelectorAll("[data-parcel]").forEach((element) => {
+    element.innerHTML = drawParcel(bytesOfHex(element.dataset.parcel), Number(element.dataset.size || 96), gettext("parcel mark"));
+  });
+}
+
 document.querySelectorAll("[data-theme-switch]").forEach(switchTheme);
-document.querySelectorAll("[data-copy]").forEach(offerCopy);
-document.querySelectorAll("[data-copy-block]").forEach(offerBlockCopy);
-document.querySelectorAll("time[data-relative]").forEach(sayRelative);
 document.querySelectorAll("[data-look-up]").forEach(takeDrops);
-document.querySelectorAll("[data-parcel]").forEach((element) => {
-  element.innerHTML = drawParcel(bytesOfHex(element.dataset.parcel), Number(element.dataset.size || 96), gettext("parcel mark"));
-});
+dress(document);
+document.addEventListener("htmx:afterSwap", (event) => dress(event.target));

@@ -393,6 +393,8 @@ def test_a_lane_without_funds_pauses_with_an_explanation_and_goes_on_when_funded
     lane = Lane.objects.get()
     assert lane.paused.startswith("lane.funds")
     assert sender in lane.paused
+    assert lane.balance == 10**12, "the dashboard says how long it lasts"
+    assert lane.gas_price
     assert _state(1) == IntentState.WANTED
     world.development.fund(sender, 10**20)
     mint.work(now)
