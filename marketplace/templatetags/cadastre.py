@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.utils import translation
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -141,6 +142,12 @@ def native(wei: int | None) -> str:
         return "–"
     whole, rest = divmod(wei, 10**18)
     return f"{whole:,}.{rest // 10**14:04}"
+
+
+@register.simple_tag
+def site() -> str:
+    """Return the address under which people reach this site."""
+    return str(settings.CADASTRE_PUBLIC_URL)
 
 
 @register.filter

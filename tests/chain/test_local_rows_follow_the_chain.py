@@ -453,11 +453,15 @@ def test_deploying_again_finds_what_is_there_and_notices_a_chain_that_was_reset(
     settings.CADASTRE_RPC_URL, settings.CADASTRE_KEY_FILE = world.url, tmp_path / "master.json"
     settings.CADASTRE_KEY_PASSPHRASE = "pass"
     settings.CADASTRE_EPOCH_SECONDS, settings.CADASTRE_SETTLEMENT_WINDOW = 60, 5
+    head = world.chain.header("latest").number
     call_command("deploy_contracts")
     call_command("deploy_contracts")
     assert Deployment.objects.count() == 1
     deployment = Deployment.objects.get()
     assert world.chain.code(deployment.market)
+    assert deployment.first_block > head + 1, (
+        "a chain that starts again has another block 0; no epoch may begin with it"
+    )
     assert deployment.market in capsys.readouterr().out
     Deployment.objects.update(market="0x" + "77" * 20)
     with pytest.raises(CommandError, match="chain was reset"):

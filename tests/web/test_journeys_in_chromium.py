@@ -283,3 +283,35 @@ def test_a_lineage_that_cannot_be_loaded_says_so(story: Story, live_server, page
     page.get_by_role("button", name="Show as a drawing").click()
     expect(page.get_by_text("Failed to fetch")).to_be_visible()
     expect(page.get_by_role("button", name="Show as a drawing")).to_be_visible()
+
+
+def test_what_was_typed_outlives_a_reload_and_is_forgotten_when_it_is_saved(
+    site: Site, ada: Person, live_server, browser_context: BrowserContext, photographs: list[Path]
+):
+    sign_in(browser_context, live_server, ada)
+    page = browser_context.new_page()
+    page.goto(f"{live_server.url}/publish")
+    page.get_by_role("button", name="Start a new dataset").click()
+    page.locator("#pick-files").set_input_files(photographs)
+    expect(page.locator("#upload-state")).to_contain_text("All 3 files have arrived")
+    page.get_by_role("button", name="These are all files").click()
+    page.get_by_label("Title").fill("Half a title")
+    page.get_by_role("button", name="Add a source").click()
+    page.locator("[name=rights-1-source]").fill("Captions")
+    expect(page.locator("[data-kept]")).to_have_text("Kept in this browser until you save.")
+
+    page.reload()
+    expect(page.locator("[data-kept]")).to_have_text("What you typed last time is back. It is not saved yet.")
+    expect(page.get_by_label("Title")).to_have_value("Half a title")
+    expect(page.locator("[name=rights-1-source]")).to_have_value("Captions")
+
+    page.get_by_label("Shown as made by").fill("Ada Fenwick")
+    page.get_by_label("What it is").select_option("image")
+    for number in (0, 1):
+        page.locator(f"[name=rights-{number}-source]").fill(f"Source {number}")
+        page.locator(f"[name=rights-{number}-basis]").select_option("own-work")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("What may others do, and for how much?")
+    page.locator(".wizard").get_by_role("link", name="Describe").click()
+    expect(page.get_by_label("Title")).to_have_value("Half a title")
+    expect(page.locator("[data-kept]")).to_be_empty()

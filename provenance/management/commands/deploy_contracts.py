@@ -60,6 +60,8 @@ class Command(BaseCommand):
         is_live = settings.CADASTRE_NETWORK == "live"
         if not is_live:
             fund_lanes(bare, ring)
+            # Started again, anvil makes another block 0. The first epoch begins at a block that stays what it was.
+            DevelopmentChain(bare).mine()
         deployed = Deployer(url, chain_id, ring).deploy(
             config=_config(is_live=is_live), base_uri=settings.CADASTRE_PUBLIC_URL, token=options["token"],
             is_live=is_live,
