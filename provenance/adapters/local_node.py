@@ -90,12 +90,13 @@ def start_anvil(
     *,
     log: Path,
     state_file: Path | None = None,
+    host: str = "127.0.0.1",
     port: int | None = None,
     chain_id: int = DEVELOPMENT_CHAIN_ID,
     block_seconds: int | None = None,
     reorg_after_restart: bool = False,
 ) -> Anvil:
-    """Start a chain on 127.0.0.1; a free port when `port` is None, a block per transaction when `block_seconds` is.
+    """Start a chain on `host`; a free port when `port` is None, a block per transaction when `block_seconds` is.
 
     `finalized` follows two blocks behind the head. It moves only with new blocks: somebody has to mine while
     anything waits for it. `reorg_after_restart` saves the state at every block, 170 KB each, without which
@@ -109,7 +110,7 @@ def start_anvil(
     state = AnvilState(state_file) if state_file else None
     command: list[str | Path] = [
         find_anvil(),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--host", host, "--port", str(port)),
         *("--chain-id", str(chain_id)),
         *("--slots-in-an-epoch", "1"),
         *("--balance", "1000000"),

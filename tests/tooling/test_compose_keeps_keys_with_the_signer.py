@@ -1,5 +1,7 @@
 """compose.yaml: pinned images, and key material where the design says it is."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +44,25 @@ def test_nothing_but_the_site_listens_outside_and_that_on_this_machine_only(
 def test_a_chain_of_its_own_comes_only_when_asked_for(services: dict[str, dict[str, Any]]) -> None:
     assert services["anvil"]["profiles"] == ["development"]
     assert all("profiles" not in service for name, service in services.items() if name != "anvil")
+
+
+def test_every_setting_reaches_the_containers_that_is_not_a_place_in_them(services: dict[str, dict[str, Any]]) -> None:
+    guide = (ROOT / "docs" / "operators.md").read_text()
+    settings = set(re.findall(r"^\| `([A-Z_]+)` \|", guide, flags=re.MULTILINE))
+    of_the_image = {
+        "CADASTRE_VAR", "CADASTRE_STATIC_ROOT", "CADASTRE_BLOCK_DIR", "CADASTRE_UPLOAD_DIR", "CADASTRE_LOG_DIR",
+        "CADASTRE_KEY_FILE",
+    }  # fmt: skip
+    secrets = {"CADASTRE_SECRET_KEY", "CADASTRE_KEY_PASSPHRASE", "DATABASE_URL"}
+    given = {name.removesuffix("_FILE") for name in services["web"]["environment"]}
+    assert settings - of_the_image - secrets <= given
+    assert given <= settings | {"CADASTRE_POSTGRES"}
+
+
+def test_the_web_server_is_started_the_same_way_everywhere(services: dict[str, dict[str, Any]]) -> None:
+    words = services["web"]["command"]
+    image = json.loads((ROOT / "Dockerfile").read_text().rpartition("CMD ")[2])
+    bare = " ".join(words).replace("=", " ")
+    assert bare == " ".join(image)
+    guide = (ROOT / "docs" / "operators.md").read_text()
+    assert f"`{bare.replace(' --bind 0.0.0.0:8000', '')}`" in guide
