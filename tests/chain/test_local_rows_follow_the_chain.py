@@ -466,3 +466,20 @@ def test_deploying_again_finds_what_is_there_and_notices_a_chain_that_was_reset(
     Deployment.objects.update(market="0x" + "77" * 20)
     with pytest.raises(CommandError, match="chain was reset"):
         call_command("deploy_contracts")
+
+
+def test_a_live_deployment_names_whom_to_fund_before_it_spends_anything(
+    world: World,
+    settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keystore, "SCRYPT_N", 2**4)
+    settings.CADASTRE_RPC_URL, settings.CADASTRE_KEY_FILE = world.url, tmp_path / "master.json"
+    settings.CADASTRE_KEY_PASSPHRASE, settings.CADASTRE_NETWORK = "pass", "live"
+    with pytest.raises(CommandError, match="Without native currency for gas: lane/relayer/0"):
+        call_command("deploy_contracts", token="0x" + "55" * 20)
+    said = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines())
+    assert set(said) == {"lane/relayer/0", "lane/operator", "lane/anchor", "guardian", "deployer"}
+    assert not Deployment.objects.exists()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from provenance import bootstrap
 from provenance.adapters.evm import EvmChain
-from provenance.adapters.evm_deploy import DEPLOYER, Deployer, MarketConfig
+from provenance.adapters.evm_deploy import DEPLOYER, TOKEN_PROOF, Deployer, MarketConfig
 from provenance.adapters.evm_development import DevelopmentChain
 from provenance.core.refusal import Refusal
 from provenance.models import Deployment
@@ -58,7 +58,9 @@ class Command(BaseCommand):
                 )
             return existing
         is_live = settings.CADASTRE_NETWORK == "live"
-        if not is_live:
+        if is_live:
+            self._check_funds(bare, ring)
+        else:
             fund_lanes(bare, ring)
             # Started again, anvil makes another block 0. The first epoch begins at a block that stays what it was.
             DevelopmentChain(bare).mine()
@@ -75,6 +77,18 @@ class Command(BaseCommand):
             first_block=deployed.first_block,
             created_at=timezone.now(),
         )
+
+    def _check_funds(self, chain: EvmChain, ring: KeyRing) -> None:
+        """Name every sending key, and refuse before anything is spent while one of them holds nothing."""
+        balances = {path: (ring.address(path), chain.balance(ring.address(path))) for path in LANES}
+        for path, (address, balance) in balances.items():
+            self.stdout.write(f"{path:16} {address}  {balance} wei")
+        empty = [path for path, (_, balance) in balances.items() if not balance]
+        if empty:
+            raise CommandError(
+                f"Without native currency for gas: {', '.join(empty)}. Fund them, give the deployer {TOKEN_PROOF} base "
+                "units of the token as well, which it gets back, and run this again."
+            )
 
 
 def fund_lanes(chain: EvmChain, ring: KeyRing) -> None:
