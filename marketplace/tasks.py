@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from celery import shared_task
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from marketplace import alarms, idempotency, limits
@@ -88,6 +89,8 @@ def keep_house() -> None:
     _guarded("charge minimums", lambda: vouchers.charge_minimums(now=now))
     _guarded("forget old keys", lambda: idempotency.forget_before(now))
     _guarded("forget old windows", lambda: limits.forget_before(now))
+    # One row for each visitor who was ever shown a form, for ever.
+    _guarded("forget ended sessions", lambda: Session.objects.filter(expire_date__lt=now).delete())
     limits.end_period("keep-house", period, now=timezone.now())
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from marketplace import tasks
 from marketplace.celery import app
@@ -41,6 +45,14 @@ def test_house_is_kept_once_an_hour_however_many_beats_ring():
         tasks.keep_house()
     run = PeriodRun.objects.get(job="keep-house")
     assert run.finished is not None
+
+
+@pytest.mark.django_db
+def test_sessions_that_have_ended_are_forgotten_and_others_go_on():
+    for name, lasts in (("ended", timedelta(seconds=-1)), ("lasting", timedelta(days=1))):
+        Session.objects.create(session_key=name, session_data="", expire_date=timezone.now() + lasts)
+    tasks.keep_house()
+    assert [session.session_key for session in Session.objects.all()] == ["lasting"]
 
 
 @pytest.mark.django_db
