@@ -21,6 +21,8 @@ TOKEN_PROOF = 10_000
 
 RECEIPT_SECONDS = 180.0
 WEEK = 7 * 86_400
+ABI_VERSION = "2"
+"""Written beside each deployment. 1, which nothing live ever spoke, named pushed payouts by their positions."""
 _ADMIN, _GUARDIAN, _REFUNDER, _RESOLVER, _STEWARD, _TREASURER = range(6)
 _MARKET_ROLES = {
     _GUARDIAN: ("veto",),

@@ -463,6 +463,9 @@ def test_deploying_again_finds_what_is_there_and_notices_a_chain_that_was_reset(
         "a chain that starts again has another block 0; no epoch may begin with it"
     )
     assert deployment.market in capsys.readouterr().out
+    Deployment.objects.update(abi_version="1")
+    with pytest.raises(CommandError, match="speak version 1, this program speaks 2"):
+        call_command("deploy_contracts")
     Deployment.objects.update(market="0x" + "77" * 20)
     with pytest.raises(CommandError, match="chain was reset"):
         call_command("deploy_contracts")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from marketplace.rebuilding.register import LogPins, rebuild_register, whole_register
 from provenance import bootstrap
 from provenance.adapters.evm import EvmChain
+from provenance.adapters.evm_deploy import ABI_VERSION
 from provenance.core.checkpoint import VerifierKey
 from provenance.core.refusal import Refusal
 from provenance.models import Deployment
@@ -98,6 +99,6 @@ def _adopt(options: dict[str, Any]) -> None:
         registry=wanted["registry"].lower(),
         defaults={
             "market": wanted["market"].lower(), "anchor": wanted["anchor"].lower(),
-            "first_block": wanted["first_block"], "created_at": timezone.now(),
+            "first_block": wanted["first_block"], "abi_version": ABI_VERSION, "created_at": timezone.now(),
         },
     )  # fmt: skip

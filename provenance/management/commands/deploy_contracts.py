@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from provenance import bootstrap
 from provenance.adapters.evm import EvmChain
-from provenance.adapters.evm_deploy import DEPLOYER, TOKEN_PROOF, Deployer, MarketConfig
+from provenance.adapters.evm_deploy import ABI_VERSION, DEPLOYER, TOKEN_PROOF, Deployer, MarketConfig
 from provenance.adapters.evm_development import DevelopmentChain
 from provenance.core.refusal import Refusal
 from provenance.models import Deployment
@@ -56,6 +56,12 @@ class Command(BaseCommand):
                     f"The database knows contracts that chain {chain_id} does not have: the chain was reset or is "
                     "another one. Restore its state, or start from an empty database."
                 )
+            if existing.abi_version != ABI_VERSION:
+                raise CommandError(
+                    f"The contracts of chain {chain_id} speak version {existing.abi_version}, this program speaks "
+                    f"{ABI_VERSION}: it would not see what they pay. Go on with the program that deployed them, or "
+                    "start from an empty folder (CADASTRE_VAR)."
+                )
             return existing
         is_live = settings.CADASTRE_NETWORK == "live"
         if is_live:
@@ -75,6 +81,7 @@ class Command(BaseCommand):
             anchor=deployed.addresses["EvidenceAnchor"],
             tokens=[bootstrap.token_entry(chain_id, deployed.token)],
             first_block=deployed.first_block,
+            abi_version=ABI_VERSION,
             created_at=timezone.now(),
         )
 
