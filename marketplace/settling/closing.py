@@ -61,13 +61,15 @@ def close_epoch(
 ) -> SettlementRow | None:
     """Compute and write the settlement of `epoch` of a token (CAIP-19) up to the final block `to_block`. Safe twice.
 
-    Returns the row that stands for this epoch; None when there is nothing to settle. Raises SettlingRefusal.
+    Returns the row that stands for this epoch; None when there is nothing to settle. Raises SettlingRefusal, also
+    while another one is under way: both would count the same revenue, and each name the same one before it.
     """
     existing = SettlementRow.objects.filter(token=token, epoch=epoch).first()
     if existing is not None:
         return existing
     deployment = _deployment(token)
     _check_open(deployment, to_block)
+    _check_alone(token)
     source = chain or bootstrap.chain(deployment)
     genesis = border_at(source, deployment.first_block - 1)
     facts = gather_facts(deployment, _address(token), epoch=epoch, genesis=genesis, end=border_at(source, to_block))
@@ -129,6 +131,14 @@ def _check_open(deployment: Deployment, to_block: int) -> None:
         )
 
 
+def _check_alone(token: str, *, besides: int = 0) -> None:
+    for other in SettlementRow.objects.filter(token=token, state__in=UNDER_WAY).exclude(epoch=besides):
+        raise SettlingRefusal(
+            "settling.under_way", f"Epoch {other.epoch} is being settled.", actual=other.state,
+            todo="Wait until it is accepted; what comes in meanwhile is in the next one.",
+        )  # fmt: skip
+
+
 def _enroll_missing(deployment: Deployment, facts: Facts, register: Register, earners: set[int], now: datetime) -> None:
     missing = missing_payees(facts, register, sorted(earners))
     for address in missing:
@@ -149,6 +159,9 @@ def _enroll_missing(deployment: Deployment, facts: Facts, register: Register, ea
 def _write(token: str, settlement: Settlement, documents: Documents, root: bytes, now: datetime) -> SettlementRow:
     try:
         with transaction.atomic():
+            # One at a time: of two that were computed at the same moment the second sees the first.
+            Deployment.objects.select_for_update().get(pk=_deployment(token).pk)
+            _check_alone(token, besides=settlement.epoch)
             row = record_settlement(token, settlement, root=root, digest=documents.digest, now=now)
             for shard in documents.shards:
                 market_calls.publish_document(shard, schema="cadastre.settlement-shard/1", now=now)
