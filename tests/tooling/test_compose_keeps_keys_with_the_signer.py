@@ -66,3 +66,10 @@ def test_the_web_server_is_started_the_same_way_everywhere(services: dict[str, d
     assert bare == " ".join(image)
     guide = (ROOT / "docs" / "operators.md").read_text()
     assert f"`{bare.replace(' --bind 0.0.0.0:8000', '')}`" in guide
+
+
+def test_what_ends_is_started_again(services: dict[str, dict[str, Any]]) -> None:
+    """A Celery worker whose broker was killed at a wrong moment ends; nothing but its supervisor brings it back."""
+    policies = {name: service["restart"] for name, service in services.items()}
+    assert policies.pop("prepare") == "on-failure"
+    assert set(policies.values()) == {"unless-stopped"}
