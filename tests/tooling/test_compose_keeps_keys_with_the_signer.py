@@ -73,3 +73,12 @@ def test_what_ends_is_started_again(services: dict[str, dict[str, Any]]) -> None
     policies = {name: service["restart"] for name, service in services.items()}
     assert policies.pop("prepare") == "on-failure"
     assert set(policies.values()) == {"unless-stopped"}
+
+
+def test_workers_have_names_of_their_own_as_the_guide_says(services: dict[str, dict[str, Any]]) -> None:
+    """RabbitMQ refuses a second worker of one name, which is what two on one machine have by default."""
+    guide = (ROOT / "docs" / "operators.md").read_text()
+    for service, name in (("worker", "work@%h"), ("signer", "signer@%h")):
+        words = services[service]["command"]
+        assert words[words.index("--hostname") + 1] == name
+        assert f"`{' '.join(words).removesuffix(' --loglevel INFO')}`" in guide
