@@ -1,4 +1,4 @@
-"""A month of an account's money, from the journal: what it had, what came and went, what it has."""
+"""A month of an account's money: its balance, from the journal, and what settlements paid to its addresses on chain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from marketplace import journal
-from marketplace.models import Account, JournalAccount, TopUp, Transfer
+from marketplace.models import Account, JournalAccount, PayoutRow, TopUp, Transfer
+from marketplace.queries.earnings import payouts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,17 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatement:
-    """`opening` + the movements = `closing`, in base units of one token; what is held counts as the account's."""
+    """`opening` + the movements = `closing`, in base units of one token; what is held counts as the account's.
+
+    `arrived` was paid to addresses of the account and is no part of the balance; its effects are transactions.
+    """
 
     start: datetime
     end: datetime
     opening: int
     movements: tuple[Movement, ...]
     closing: int
+    arrived: tuple[Movement, ...]
 
 
 def account_statement(account: Account, token: str, *, year: int, month: int) -> AccountStatement:
@@ -42,7 +47,18 @@ def account_statement(account: Account, token: str, *, year: int, month: int) ->
     rows = _crossing(pots).filter(created__gte=start, created__lt=end).select_related("source", "target")
     movements = tuple(_movement(row, pots) for row in rows.order_by("created", "pk"))
     opening = _total(pots, start)
-    return AccountStatement(start, end, opening, movements, opening + sum(each.amount for each in movements))
+    closing = opening + sum(each.amount for each in movements)
+    return AccountStatement(start, end, opening, movements, closing, _arrived(account, token, start, end))
+
+
+def _arrived(account: Account, token: str, start: datetime, end: datetime) -> tuple[Movement, ...]:
+    paid = payouts_of(account).filter(
+        settlement__token=token, state=PayoutRow.State.PAID, changed__gte=start, changed__lt=end
+    )
+    return tuple(
+        Movement(row.changed, row.amount, _("Income of period %(epoch)s") % {"epoch": row.settlement.epoch}, row.tx)
+        for row in paid.order_by("changed", "pk")
+    )
 
 
 def _pots(account: Account, token: str) -> set[int]:

@@ -146,12 +146,12 @@ def statement(request: HttpRequest, actor: Actor, month: str) -> HttpResponse:
     found = account_statement(actor.account, token.caip, year=int(year), month=int(number))
     if "csv" in request.GET:
         rows = [
-            (f"{each.time:%Y-%m-%dT%H:%M:%SZ}", each.what, _signed(each.amount), token.symbol, each.effect)
-            for each in found.movements
+            (f"{each.time:%Y-%m-%dT%H:%M:%SZ}", each.what, _signed(each.amount), token.symbol, where, each.effect)
+            for where, movements in (("balance", found.movements), ("own address", found.arrived))
+            for each in movements
         ]
-        return csv_response(
-            f"cadastre-{actor.account.slug}-{month}.csv", ("time", "what", "amount", "currency", "cause"), rows
-        )
+        head = ("time", "what", "amount", "currency", "where", "cause")
+        return csv_response(f"cadastre-{actor.account.slug}-{month}.csv", head, rows)
     before = f"{int(year) - (number == '01')}-{(int(number) - 2) % 12 + 1:02d}"
     return render(
         request, "web/statement.html", {"statement": found, "month": month, "before": before, "token": token.caip}

@@ -12,7 +12,7 @@ from django.core import mail
 from django.utils import timezone
 
 from marketplace import journal
-from marketplace.models import AccountAddress, Withdrawal
+from marketplace.models import AccountAddress, PayoutRow, Withdrawal
 from marketplace.web.spreadsheet import csv_response, safe_cell
 from tests.api.conftest import TOKEN, Person, Site
 from tests.web.town import Story, browser, prove_second_factor
@@ -75,6 +75,19 @@ def test_a_statement_opens_moves_and_closes(story: Story):
     assert "Balance at the end 1,000.00 TUSD" in shown
     rows = list(csv.DictReader(io.StringIO(client.get(f"/balance/statement/{month}?csv").content.decode())))
     assert [row["amount"] for row in rows] == ["1000.00"]
+
+
+def test_a_statement_tells_what_was_paid_to_addresses_from_the_balance(story: Story):
+    now, tx = timezone.now(), "0x" + "5d" * 32
+    PayoutRow.objects.filter(pk=story.payout.pk).update(state=PayoutRow.State.PAID, tx=tx, changed=now)
+    client, address = browser(story.ada), f"/balance/statement/{now:%Y-%m}"
+    shown = text_of(client.get(address))
+    assert "Nothing came or went." in shown
+    assert "Paid to your own addresses" in shown
+    assert f"Income of period {story.payout.settlement.epoch}" in shown
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{address}?csv").content.decode())))
+    assert [(row["amount"], row["where"], row["cause"]) for row in rows] == [("23.40", "own address", tx)]
+    assert "Paid to your own addresses" not in text_of(browser(story.cleo).get(address))
 
 
 @pytest.mark.parametrize("month", ["2026-13", "x", "2026-00", "1999-01", "2026-1²"])
