@@ -30,7 +30,7 @@ from marketplace.queries.settlements import SettlingRefusal, document_digests
 from marketplace.settling.facts import accepted_settlements, gather_facts
 from provenance import bootstrap
 from provenance.core.digest import Sha256
-from provenance.models import Block, ChainEvent, Deployment
+from provenance.models import Block, ChainEvent, Deployment, Intent, IntentState
 from provenance.ports import Chain
 
 log = logging.getLogger(__name__)
@@ -93,9 +93,12 @@ def advance_settlements(*, now: datetime) -> int:
         deployment = _deployment(row.token)
         if is_stopped(deployment) or row.accept_after is None or _chain_time(deployment) < row.accept_after:
             continue
+        # One that did not take place stopped settling by its alarm: whoever cleared that wants another one.
+        tries = f"accept:{row.token}:{row.epoch}/"
+        over = Intent.objects.filter(key__startswith=tries, state__in=(IntentState.FAILED, IntentState.EXPIRED))
         market_calls.want(
             kind="market.accept",
-            key=f"accept:{row.token}:{row.epoch}",
+            key=f"{tries}{over.count() + 1}",
             payload={"settlement": str(row.pk)},
             deployment=deployment,
             lives=market_calls.CALL_LIVES + timedelta(seconds=settings.CADASTRE_SETTLEMENT_WINDOW),

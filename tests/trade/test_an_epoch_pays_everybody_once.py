@@ -16,7 +16,7 @@ from marketplace.core.splits import Share, Splits
 from marketplace.models import Contributor, Draft, PaidTotal, PayeeRow, PayoutRow, SettlementRow
 from marketplace.queries.earnings import earnings_of, explain_payout, payouts_of
 from marketplace.queries.settlements import SettlingRefusal, document_digests, pending_roots, read_settlement
-from marketplace.settling.closing import close_due, close_epoch, is_stopped
+from marketplace.settling.closing import advance_settlements, close_due, close_epoch, is_stopped
 from marketplace.settling.paying import push_due
 from marketplace.settling.reconciling import GRACE, check_journal, reconcile
 from marketplace.settling.vetoing import veto_settlement
@@ -375,6 +375,32 @@ def test_a_settlement_that_could_not_be_proposed_in_its_time_is_taken_up_by_the_
     alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=register.now, by="operator")
     row = close(register)
     assert (row.epoch, row.revenue, row.state) == (2, PRICE, SettlementRow.State.ACCEPTED)
+    register.check_books()
+
+
+def test_an_acceptance_that_ran_out_of_time_is_tried_again_once_somebody_has_looked(register: Register, ada, cleo):
+    register.buy_funded(cleo, register.publish(ada))
+    register.world.development.advance(61)
+    register.world.development.mine(3)
+    register.follow()
+    row = close_due(register.token, now=register.now)
+    assert row is not None
+    register.run()
+    register.world.development.advance(6)
+    register.world.development.mine(1)
+    register.follow()
+    advance_settlements(now=register.now)
+    Intent.objects.filter(kind="market.accept").update(valid_until=register.now)
+    register.world.development.advance(1)
+    register.run()
+    row.refresh_from_db()
+    assert (row.state, Intent.objects.get(kind="market.accept").state) == (SettlementRow.State.PROPOSED, "expired")
+    (alarm,) = alarms.open_alarms("settlement.")
+    alarms.clear_alarm(code=alarm.code, subject=alarm.subject, now=register.now, by="operator")
+    register.run()
+    row.refresh_from_db()
+    assert row.state == SettlementRow.State.ACCEPTED
+    assert sorted(Intent.objects.filter(kind="market.accept").values_list("state", flat=True)) == ["expired", "final"]
     register.check_books()
 
 
