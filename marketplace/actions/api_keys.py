@@ -6,7 +6,11 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db import transaction
+
 from marketplace.actions.accounts import AccountRefusal
+from marketplace.actions.letters import tell_owners
 from marketplace.models import ApiKey
 from marketplace.queries.actors import (
     ACTS_OF_ROLE,
@@ -25,6 +29,7 @@ KEYS_LIMIT = 100
 _USE_GRAIN = timedelta(seconds=60)
 
 
+@transaction.atomic
 def create_api_key(
     *,
     by: Actor,
@@ -36,7 +41,8 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its secret, which is shown once and stored nowhere.
 
-    Scopes are among those that the maker's own role allows; limits of the maker hold for the key as well.
+    Scopes are among those that the maker's own role allows; limits of the maker hold for the key as well. The account's
+    owners hear of it: a key outlives the session, and the password, of whoever made it.
     Raises AccessRefusal, AccountRefusal.
     """
     by.require_person()
@@ -68,6 +74,14 @@ def create_api_key(
         maker=by.membership,
         created=now,
         expires=now + timedelta(days=days),
+    )
+    tell_owners(
+        by.account,
+        "A new API key at Cadastre",
+        f"{by.membership.user.email} made the API key {key.name} for {by.account.display_name}.\n"
+        f"It may {', '.join(key.scopes)}, until {key.expires:%Y-%m-%d %H:%M} UTC.\n"
+        f"If this was not you, revoke it under {settings.CADASTRE_PUBLIC_URL}/settings/keys\n"
+        "and change your password.\n",
     )
     return key, token
 

@@ -147,7 +147,7 @@ def statement(request: HttpRequest, actor: Actor, month: str) -> HttpResponse:
     if "csv" in request.GET:
         rows = [
             (f"{each.time:%Y-%m-%dT%H:%M:%SZ}", each.what, _signed(each.amount), token.symbol, where, each.effect)
-            for where, movements in (("balance", found.movements), ("own address", found.arrived))
+            for where, movements in (("balance", found.movements), ("chain", found.arrived))
             for each in movements
         ]
         head = ("time", "what", "amount", "currency", "where", "cause")

@@ -163,6 +163,18 @@ def test_an_api_key_is_shown_once_and_stored_as_a_digest(cleo):
     assert refused.value.code == "access.scope"
 
 
+def test_owners_hear_of_a_new_key_and_not_of_its_secret(ada, ben, mailoutbox, django_capture_on_commit_callbacks):
+    lab = organization(ada)
+    buyer = join(lab, ben, Role.BUYER)
+    with django_capture_on_commit_callbacks(execute=True):
+        _, token = create_api_key(by=buyer, name="trainer", scopes=["read", "buy"], days=30, now=NOW)
+    (letter,) = mailoutbox
+    assert letter.to == [ada.membership.user.email]
+    assert "trainer" in letter.body
+    assert "buy, read" in letter.body
+    assert token not in letter.body
+
+
 @pytest.mark.parametrize("spoil", ["wrong", "expired", "revoked", "empty"])
 def test_a_wrong_expired_or_revoked_key_is_refused_in_the_same_words(cleo, spoil):
     key, token = create_api_key(by=cleo, name="notebook", scopes=["read"], days=30, now=NOW)

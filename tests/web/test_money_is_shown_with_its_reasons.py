@@ -86,7 +86,7 @@ def test_a_statement_tells_what_was_paid_to_addresses_from_the_balance(story: St
     assert "Paid to your own addresses" in shown
     assert f"Income of period {story.payout.settlement.epoch}" in shown
     rows = list(csv.DictReader(io.StringIO(client.get(f"{address}?csv").content.decode())))
-    assert [(row["amount"], row["where"], row["cause"]) for row in rows] == [("23.40", "own address", tx)]
+    assert [(row["amount"], row["where"], row["cause"]) for row in rows] == [("23.40", "chain", tx)]
     assert "Paid to your own addresses" not in text_of(browser(story.cleo).get(address))
 
 
