@@ -2,7 +2,8 @@
 
 The schema is OpenAPI 3.1, made from the types that bodies are read and answers written by. All checks of schemathesis
 run: no server error, only documented statuses, content types, headers and bodies, valid requests accepted, invalid ones
-refused, keys not ignored, unknown methods refused. Examples, coverage and fuzzing of every operation; bounded in time.
+refused, keys not ignored, unknown methods refused. Coverage and fuzzing of every operation, bounded in number and not
+in time: a quick machine tries what a slow one tries.
 """
 
 import json
@@ -24,7 +25,8 @@ from marketplace.models import Order
 from provenance.models import Submission
 from tests.api.conftest import PRICE, RECIPIENT, TABLE, table
 
-SECONDS = {"coverage": 60, "fuzzing": 30}
+PHASES = ("coverage", "fuzzing")
+PATIENCE_SECONDS = 1_800
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 
 CONFIG = """
@@ -44,7 +46,8 @@ expected-statuses = ["2xx", "401", "403", "404", "409", "410", "413", "422", "42
 
 [checks.missing_required_header]
 # tus itself asks for 412 where Tus-Resumable is missing.
-expected-statuses = ["400", "401", "403", "406", "412", "415", "422"]
+# Without X-HTTP-Method-Override a POST to an upload is a POST, which there is none of.
+expected-statuses = ["400", "401", "403", "405", "406", "412", "415", "422"]
 
 [checks.negative_data_rejection]
 expected-statuses = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429", "503"]
@@ -107,16 +110,15 @@ def config(known, ada, settings, tmp_path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phase", SECONDS)
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.django_db(transaction=True)
 def test_no_request_gets_an_answer_that_the_schema_does_not_name(live_server, config, phase):
-    config.write_text(f"max-time = {SECONDS[phase]}\n{config.read_text()}")
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", "--checks", "all",
         "--phases", phase, f"{live_server.url}/api/v1/schema",
     ]  # fmt: skip
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=10 * SECONDS[phase], cwd=config.parent,
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS, cwd=config.parent,
         env={**os.environ, "NO_COLOR": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]

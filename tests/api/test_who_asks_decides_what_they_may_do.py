@@ -1,5 +1,6 @@
 """No key, a wrong key, a missing scope, another account's object, a browser without its token: each has its answer."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -36,24 +37,7 @@ def operations() -> list[tuple[str, str, Act | None, bool]]:
         view = getattr(pattern.callback, "cls", None)
         if view is None or not issubclass(view, Resource):
             continue
-        path = "/" + str(pattern.pattern)
-        for kind, value in KINDS.items():
-            for name in (
-                "key",
-                "draft",
-                "file",
-                "match",
-                "dataset",
-                "version",
-                "order",
-                "license_id",
-                "cid",
-                "epoch",
-                "index",
-                "sha256",
-                "signature",
-            ):
-                path = path.replace(f"<{kind}:{name}>", value)
+        path = re.sub(r"<(\w+):\w+>", lambda part: KINDS[part[1]], "/" + str(pattern.pattern))
         found += [(method, path, act, method in view.persons) for method, act in view.acts.items()]
     return found
 
