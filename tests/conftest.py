@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.servers.basehttp import WSGIRequestHandler
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -18,6 +19,9 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 # Machines are noisy: how long one example takes says nothing about whether it is right.
 settings.register_profile("cadastre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cadastre")
+# Django's test server writes head and body apart: over a connection that is kept, each answer waits 40 ms for the other
+# side's acknowledgment.
+WSGIRequestHandler.disable_nagle_algorithm = True
 expect.set_options(timeout=60_000)
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "client", "admin_client"}
