@@ -90,6 +90,7 @@ class Wallet:
             if asked["owner"] != self.address:
                 raise _other("owner", self.address, asked["owner"])
             wanted = {name: _hex(document_digest(public[name]).raw) for name in ("manifest", "package")}
+            wanted["maxStackBps"] = str(public["max_stack_bps"])
             for name in ("registration", "attestation"):
                 said = asked[name]["message"]
                 for part, value in wanted.items():

@@ -35,7 +35,7 @@ REGISTRY_ROLES = {"steward": ["setBaseURI"], "treasurer": ["addLicenseSource"]}
 # Short names stand for `type name` pairs of the EIP-712 types in docs/chain.md.
 TYPES = {
     "Registration": "address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,"
-    "bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint256 deadline",
+    "bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint16 maxStackBps,uint256 deadline",
     "Derivation": "uint256 license,address owner,bytes32 manifest",
     "Version": "uint256 dataset,uint32 expectedVersion,bytes32 manifest,bytes32 package,uint8 packageKind,"
     "uint256 deadline",

@@ -161,7 +161,7 @@ class Stage:
         message = {
             "owner": owner.address, "manifest": keccak(text=name), "package": keccak(text=name + "/package"),
             "packageKind": 1, "openDerive": False, "deriveBps": 500, "splits": keccak(text="splits"), "parents": [],
-            "parentLicenses": [], "deadline": START + 10**8,
+            "parentLicenses": [], "maxStackBps": 10_000, "deadline": START + 10**8,
         } | changes  # fmt: skip
         signature = self.net.sign(owner, "Registration", message, domain="DatasetRegistry")
         arguments = (struct("Registration", message), derivations, signature)

@@ -65,7 +65,8 @@ def begin_registering(submission: Submission, *, now: datetime) -> None:
     move(
         submission, from_state=SubmissionState(submission.state), to_state=SubmissionState.REGISTERING, now=now,
         confirmed=now, refusal=None, parents=submission.parents, derive_bps=submission.derive_bps,
-        open_derive=submission.open_derive, splits=submission.splits, wallet=submission.wallet, expires=None,
+        open_derive=submission.open_derive, splits=submission.splits, max_stack_bps=submission.max_stack_bps,
+        wallet=submission.wallet, expires=None,
     )  # fmt: skip
     registering.begin(submission, now=now)
     ring_work()

@@ -12,6 +12,7 @@ The statements about the registration itself are the follower's: they are facts 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,6 +54,8 @@ from provenance.transitions import SubmissionRefusal, move
 from provenance.uploads import free_scratch
 
 VALID = timedelta(days=1)
+# Two ways lead here, refused before it was sent and reverted when it was mined: both leave the error in the cause.
+_ROSE = re.compile(r"RegistryStackAboveAgreed \(stackBps (?P<asked>\d+), maxStackBps (?P<agreed>\d+)\)")
 
 
 class RegisteringRefusal(Refusal):
@@ -110,11 +113,7 @@ def follow(submission: Submission, *, now: datetime) -> None:
         return
     intent = Intent.objects.filter(key=submission.intent_key).first()
     if intent is not None and intent.state in {IntentState.FAILED, IntentState.EXPIRED}:
-        refusal = SubmissionRefusal(
-            intent.code or "submission.registration_failed",
-            f"The registration did not take place: {intent.cause or intent.state}.",
-            todo="Nothing is lost and nothing was published on chain. Confirm again, or change what the cause names.",
-        )
+        refusal = _why(intent)
         move(
             submission, from_state=SubmissionState.REGISTERING, to_state=SubmissionState.AWAITING_CONFIRM, now=now,
             refusal=refusal.as_problem(), confirmed=None,
@@ -183,6 +182,24 @@ def check_wallet(submission: Submission, *, now: datetime) -> None:
         typed.check_signer(bytes.fromhex(str(wallet[name]).removeprefix("0x")), owner)
 
 
+def _why(intent: Intent) -> SubmissionRefusal:
+    rose = _ROSE.search(intent.cause)
+    if rose is not None:
+        asked, agreed = int(rose["asked"]), int(rose["agreed"])
+        return SubmissionRefusal(
+            "submission.share_rose",
+            "What it was built from asks for a larger share of its income than when you confirmed: "
+            f"{asked / 100:g} %, no longer {agreed / 100:g} %.", limit=agreed, actual=asked,
+            todo="Nothing is lost and nothing was registered. Look at the review again and confirm what it shows now, "
+            "or build it without that data.",
+        )  # fmt: skip
+    return SubmissionRefusal(
+        intent.code or "submission.registration_failed",
+        f"The registration did not take place: {intent.cause or intent.state}.",
+        todo="Nothing is lost and nothing was published on chain. Confirm again, or change what the cause names.",
+    )
+
+
 def _public_documents(submission: Submission) -> list[str]:
     manifest = Manifest.parse(Document.objects.get(sha256=submission.manifest).content)
     lists = [digest.hex for digest in manifest.file_lists or ()]
@@ -210,6 +227,7 @@ def _intent(submission: Submission, deployment: Deployment, deadline: int) -> di
             "derive_bps": submission.derive_bps,
             "splits": submission.splits or None,
             "parents": [parent for parent, _ in parents],
+            "max_stack_bps": submission.max_stack_bps,
         }
         derivations = [consent for _, consent in parents] if any(consent for _, consent in parents) else []
         return {

@@ -4,7 +4,8 @@ Payloads are JSON; `0x` is left away from SHA-256 digests, as everywhere outside
 a custodial owner (`owner/{account}`), who signs here; an owner with a wallet brings `signature` instead.
 
     registry.register         registration {owner, manifest, package, kind, open_derive, derive_bps, splits, parents:
-                              [{dataset, license, source}…], deadline}, derivations [null | {signer} | {signature}…]
+                              [{dataset, license, source}…], max_stack_bps, deadline},
+                              derivations [null | {signer} | {signature}…]
     registry.version          dataset, expected_version, manifest, package, kind, deadline
     registry.package          dataset, version, number, package, kind, deadline
     registry.set_derive_terms dataset, derive_bps, open_derive, deadline
@@ -77,6 +78,7 @@ def registration_of(payload: Payload) -> Registration:
         parents=tuple(
             Parent(parent["dataset"], parent["license"], parent.get("source", 0)) for parent in said["parents"]
         ),
+        max_stack_bps=said["max_stack_bps"],
         deadline=said["deadline"],
     )
 
@@ -115,6 +117,7 @@ def register(payload: Payload, ring: KeyRing, chain: Chain) -> Call:
         "splits": bytes(32) if registration.splits is None else registration.splits.raw,
         "parents": [parent.dataset for parent in registration.parents],
         "parentLicenses": [parent.reference for parent in registration.parents],
+        "maxStackBps": registration.max_stack_bps,
         "deadline": registration.deadline,
     }
     return _call(chain, REGISTRY, "registerWithSig", struct, derivations, signature)

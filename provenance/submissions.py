@@ -201,13 +201,15 @@ def confirm(
     derive_bps: int = 0,
     open_derive: bool = False,
     splits: str = "",
+    max_stack_bps: int = 0,
     permits: Mapping[str, Mapping[str, Any]] | None = None,
     wallet: Mapping[str, Any] | None = None,
 ) -> Submission:
     """Publish exactly what the review page showed: the manifest with this digest. From here on it is permanent.
 
     `derive_bps` and `open_derive` are what derivatives owe and whether they need a license, `splits` the digest of
-    the splits document; `permits`: by parent {"license": CAIP-19, "derivation": {"signer": key path} or
+    the splits document; `max_stack_bps`: the most that the dataset may owe to all its ancestors, as the review showed
+    it; `permits`: by parent {"license": CAIP-19, "derivation": {"signer": key path} or
     {"signature": 0x…} or null}, for parents that need one; `wallet`: {"deadline", "registration", "attestation"} of an
     owner who signs themselves (`registering.attestation`), None for a custodial one. Raises SubmissionRefusal when the
     review is out of date, OutboxRefusal when the relay budget is used up.
@@ -225,7 +227,12 @@ def confirm(
             "submission.derive_bps", "The share owed by derivatives is not between 0 and 100 %.",
             limit=10_000, actual=derive_bps,
         )  # fmt: skip
-    _set_out(row, derive_bps, splits, permits, open_derive=open_derive)
+    if not 0 <= max_stack_bps <= 10_000:
+        raise SubmissionRefusal(
+            "submission.stack", "What it was built from asks for more than all that it earns.", limit=10_000,
+            actual=max_stack_bps, todo="Build it from fewer datasets, or from some that ask for less.",
+        )  # fmt: skip
+    _set_out(row, derive_bps, splits, max_stack_bps, permits, open_derive=open_derive)
     row.wallet = dict(wallet) if wallet else None
     if row.wallet is not None:
         registering.check_wallet(row, now=now)
@@ -242,6 +249,7 @@ def owner_consents(
     derive_bps: int = 0,
     open_derive: bool = False,
     splits: str = "",
+    max_stack_bps: int = 0,
     permits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> registering.Consents:
     """Return what a wallet signs so that `confirm` with the same words takes it; `deadline` in Unix seconds.
@@ -250,7 +258,7 @@ def owner_consents(
     """
     row = own_submission(by, submission)
     require_state(row, SubmissionState.AWAITING_CONFIRM, what="Confirming")
-    _set_out(row, derive_bps, splits, permits, open_derive=open_derive)
+    _set_out(row, derive_bps, splits, max_stack_bps, permits, open_derive=open_derive)
     return registering.consents(row, deadline=deadline)
 
 
@@ -263,11 +271,18 @@ def withdraw_submission(*, by: UUID, submission: UUID, now: datetime) -> Submiss
 
 
 def _set_out(
-    row: Submission, derive_bps: int, splits: str, permits: Mapping[str, Mapping[str, Any]] | None, *, open_derive: bool
+    row: Submission,
+    derive_bps: int,
+    splits: str,
+    max_stack_bps: int,
+    permits: Mapping[str, Mapping[str, Any]] | None,
+    *,
+    open_derive: bool,
 ) -> None:
     given = permits or {}
     row.parents = [{**parent, **given.get(parent["dataset"], {})} for parent in row.parents]
     row.derive_bps, row.open_derive, row.splits = derive_bps, open_derive, splits
+    row.max_stack_bps = max_stack_bps
 
 
 def _after_describing(row: Submission, changes: Mapping[str, Any], now: datetime) -> None:

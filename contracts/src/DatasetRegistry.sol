@@ -32,7 +32,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, EIP712, AccessManaged, IER
     uint256 public constant MAX_ANCESTORS = 1024;
 
     bytes32 private constant REGISTRATION_TYPEHASH = keccak256(
-        "Registration(address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint256 deadline)"
+        "Registration(address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint16 maxStackBps,uint256 deadline)"
     );
     bytes32 private constant DERIVATION_TYPEHASH =
         keccak256("Derivation(uint256 license,address owner,bytes32 manifest)");
@@ -339,6 +339,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, EIP712, AccessManaged, IER
             ancestors += 1 + uint256(entry.ancestors);
         }
         if (stackBps > MAX_STACK_BPS) revert RegistryStackTooHigh(stackBps, MAX_STACK_BPS);
+        if (stackBps > registration.maxStackBps) revert RegistryStackAboveAgreed(stackBps, registration.maxStackBps);
         if (ancestors > MAX_ANCESTORS) revert RegistryTooManyAncestors(ancestors, MAX_ANCESTORS);
         // Both are below 2^16 by the two limits.
         return (shares, uint16(stackBps), uint16(ancestors));
@@ -414,6 +415,7 @@ contract DatasetRegistry is IDatasetRegistry, ERC721, EIP712, AccessManaged, IER
                 registration.splits,
                 keccak256(abi.encodePacked(registration.parents)),
                 keccak256(abi.encodePacked(registration.parentLicenses)),
+                registration.maxStackBps,
                 registration.deadline
             )
         );

@@ -249,6 +249,7 @@ abstract contract Cast {
             splits: 0,
             parents: new uint256[](0),
             parentLicenses: new uint256[](0),
+            maxStackBps: 10_000,
             deadline: block.timestamp + 1 hours
         });
     }
@@ -280,7 +281,7 @@ abstract contract Cast {
         return keccak256(
             abi.encode(
                 keccak256(
-                    "Registration(address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint256 deadline)"
+                    "Registration(address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint16 maxStackBps,uint256 deadline)"
                 ),
                 r.owner,
                 r.manifest,
@@ -291,6 +292,7 @@ abstract contract Cast {
                 r.splits,
                 keccak256(abi.encodePacked(r.parents)),
                 keccak256(abi.encodePacked(r.parentLicenses)),
+                r.maxStackBps,
                 r.deadline
             )
         );

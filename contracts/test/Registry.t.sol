@@ -264,6 +264,44 @@ contract RegistryTest is Cast {
         _eq(registry.dataset(late).stackBps, 900, "late");
     }
 
+    function test_a_stack_of_exactly_what_was_agreed_is_registered_and_one_above_is_refused() public {
+        uint256 grandparent = _register(ada, 300);
+        uint256 parent = _registerChild(ada, 500, _ids(grandparent));
+        IDatasetRegistry.Registration memory r = _registration(ada, 0);
+        r.parents = _ids(parent);
+        r.parentLicenses = new uint256[](1);
+        r.maxStackBps = 799;
+        _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryStackAboveAgreed.selector, 800, 799));
+        _submit(ada, r);
+        r.maxStackBps = 800;
+        _eq(registry.dataset(_submit(ada, r)).stackBps, 800, "stack");
+    }
+
+    function test_a_parent_that_raises_its_share_first_binds_nobody_to_it() public {
+        IDatasetRegistry.Registration memory opened = _registration(mallory, 500);
+        opened.openDerive = true;
+        uint256 parent = _submit(mallory, opened);
+        IDatasetRegistry.Registration memory r = _registration(ben, 0);
+        r.parents = _ids(parent);
+        r.parentLicenses = new uint256[](1);
+        r.maxStackBps = 500;
+        bytes memory signature = _signRegistry(ben, _hashRegistration(r));
+        vm.prank(mallory.account);
+        registry.setDeriveTerms(parent, 9000, true);
+        _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryStackAboveAgreed.selector, 9000, 500));
+        registry.registerWithSig(r, new bytes[](0), signature);
+        // Nobody raises the bound in the name of the owner either.
+        r.maxStackBps = 9000;
+        _refused(abi.encodeWithSelector(IDatasetRegistry.RegistryBadSignature.selector, ben.account));
+        registry.registerWithSig(r, new bytes[](0), signature);
+        // What was signed still holds when the share is as it was, or lower.
+        r.maxStackBps = 500;
+        vm.prank(mallory.account);
+        registry.setDeriveTerms(parent, 400, true);
+        uint256 child = registry.registerWithSig(r, new bytes[](0), signature);
+        _eq(registry.dataset(child).stackBps, 400, "stack");
+    }
+
     function test_a_version_is_published_once_and_in_order() public {
         uint256 id = _register(ada, 0);
         bytes32 message = keccak256(

@@ -187,6 +187,7 @@ def confirm_draft(
         derive_bps=found.derive_bps,
         open_derive=_open_derive(found),
         splits=review.splits_digest,
+        max_stack_bps=review.owed.stack_bps,
         permits=_permits(found, derivations),
         wallet=wallet if own_wallet(found) else None,
     )
@@ -272,7 +273,8 @@ def _derivation(row: LicenseRow, signature: str | None) -> dict[str, str] | None
 def _consents(draft: Draft, review: Review, deadline: int) -> registering.Consents:
     return submissions.owner_consents(
         by=draft.account_id, submission=submission_of(draft).id, deadline=deadline, derive_bps=draft.derive_bps,
-        open_derive=_open_derive(draft), splits=review.splits_digest, permits=_permits(draft, {}),
+        open_derive=_open_derive(draft), splits=review.splits_digest, max_stack_bps=review.owed.stack_bps,
+        permits=_permits(draft, {}),
     )  # fmt: skip
 
 

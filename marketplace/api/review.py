@@ -19,10 +19,18 @@ from marketplace.queries.deployments import payment_token
 from marketplace.queries.drafts import own_draft, review_draft
 
 
+class ParentAsks(msgspec.Struct):
+    """A dataset that this one is built from, and its share of what this one earns, in basis points."""
+
+    dataset: str
+    share_bps: int
+
+
 class PublicFacts(msgspec.Struct):
     """The documents of docs/formats.md that will be pinned, and the figures of the first offer.
 
-    `manifest` and `package` are null while they are being made. The owner keeps what `splits` leaves.
+    `manifest` and `package` are null while they are being made. The owner keeps what `splits` leaves. `max_stack_bps`:
+    the most that goes to the data it is built from and to what that was built from; a new dataset's owner signs it.
     """
 
     manifest: dict[str, Any] | None
@@ -30,6 +38,8 @@ class PublicFacts(msgspec.Struct):
     terms: dict[str, Any] | None
     price: Money | None
     derive_bps: int
+    parents: list[ParentAsks]
+    max_stack_bps: int
     hold_seconds: int
     splits: dict[str, Any] | None
 
@@ -80,6 +90,8 @@ class ReviewResource(Resource):
             terms=found.terms,  # type: ignore[arg-type]  # documents are objects
             price=None if found.price is None else money(found.price, payment_token().caip),
             derive_bps=found.derive_bps,
+            parents=[ParentAsks(id_of(parent), bps) for parent, bps in found.owed.shares.items()],
+            max_stack_bps=found.owed.stack_bps,
             hold_seconds=found.hold_seconds,
             splits=found.splits,  # type: ignore[arg-type]  # documents are objects
         )

@@ -14,7 +14,7 @@ from marketplace.core.splits import Share, Splits
 from marketplace.core.terms import Terms
 from marketplace.models import Account, Contributor, Draft
 from marketplace.queries.actors import AccessRefusal
-from marketplace.queries.lineage import upstream_of
+from marketplace.queries.lineage import Owed, owed_by, upstream_of
 from provenance.core.canonical import Json, document_digest, parse_canonical
 from provenance.core.refusal import Refusal
 from provenance.models import DatasetRecord, Document, Submission
@@ -29,7 +29,7 @@ class Review:
     """Everything that becomes public and permanent, as documents; `digest` is what the creator confirms.
 
     `manifest` is the public manifest of the version, or None while it is being made. `splits` has no owner's share:
-    the owner keeps the rest. `conflicts` must be empty, `missing` too.
+    the owner keeps the rest. `owed` is what the data it is built from takes. `conflicts` must be empty, `missing` too.
     """
 
     draft: UUID
@@ -39,6 +39,7 @@ class Review:
     terms: Json
     price: int | None
     derive_bps: int
+    owed: Owed
     hold_seconds: int
     splits: Json
     splits_digest: str
@@ -54,6 +55,8 @@ class Review:
             "terms": self.terms,
             "price": None if self.price is None else str(self.price),
             "derive_bps": self.derive_bps,
+            "parents": dict(self.owed.shares),
+            "max_stack_bps": self.owed.stack_bps,
             "hold_seconds": self.hold_seconds,
             "splits": self.splits,
         }
@@ -151,6 +154,7 @@ def review_draft(draft: Draft, *, now: datetime) -> Review:
         terms=draft.terms,
         price=draft.price,
         derive_bps=draft.derive_bps,
+        owed=owed_by([str(parent["dataset"]) for parent in submission.parents], dataset=submission.dataset),
         hold_seconds=draft.hold_seconds,
         splits=None if splits is None else splits.to_document(),
         splits_digest="" if splits is None else splits.digest.hex,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from marketplace.core.caip import AssetKind, AssetName
@@ -12,6 +13,32 @@ from marketplace.core.terms import Terms
 from marketplace.models import LicenseRow, Listing, TermsRow
 from provenance.core.canonical import parse_canonical
 from provenance.models import DatasetRecord, Document, ParentEdge
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a dataset owes those it is built from, in basis points of what it earns.
+
+    `shares` by parent (CAIP-19); `stack_bps` at most, to all of its ancestors, as the registry adds them up.
+    """
+
+    shares: Mapping[str, int]
+    stack_bps: int
+
+
+def owed_by(parents: Iterable[str], *, dataset: str) -> Owed:
+    """Return what a dataset owes its `parents` (CAIP-19): what was fixed when it was registered as `dataset`.
+
+    With an empty `dataset` it is new, and owes what its parents ask for now.
+    """
+    registered = _record(dataset) if dataset else None
+    if registered is not None:
+        edges = ParentEdge.objects.filter(deployment=registered.deployment, child=registered.token).order_by("parent")
+        fixed = {registered.deployment.dataset_caip(edge.parent): edge.bps for edge in edges}
+        return Owed(fixed, registered.stack_bps)
+    found = {parent: record for parent in parents if (record := _record(parent)) is not None}
+    asked = {parent: record.derive_bps for parent, record in found.items()}
+    return Owed(asked, sum(record.derive_bps + record.stack_bps for record in found.values()))
 
 
 def terms_by_digest(digest: str) -> Terms | None:

@@ -19,7 +19,7 @@ NO_DIGEST = bytes(32)
 
 _REGISTRATION = StructType(
     "Registration(address owner,bytes32 manifest,bytes32 package,uint8 packageKind,bool openDerive,uint16 deriveBps,"
-    "bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint256 deadline)"
+    "bytes32 splits,uint256[] parents,uint256[] parentLicenses,uint16 maxStackBps,uint256 deadline)"
 )
 _DERIVATION = StructType("Derivation(uint256 license,address owner,bytes32 manifest)")
 _VERSION = StructType(
@@ -67,7 +67,11 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """Everything that registers a dataset. `splits` None: the owner takes all; `deadline`: Unix seconds, inclusive."""
+    """Everything that registers a dataset. `splits` None: the owner takes all; `deadline`: Unix seconds, inclusive.
+
+    `max_stack_bps`: the most that it may owe to all its ancestors, as its owner has seen it. The registry takes the
+    shares that parents ask for when it is mined; without a bound one of them could raise its share just before.
+    """
 
     owner: str
     manifest: Sha256
@@ -77,6 +81,7 @@ class Registration:
     derive_bps: int
     splits: Sha256 | None
     parents: tuple[Parent, ...]
+    max_stack_bps: int
     deadline: int
 
     def __post_init__(self) -> None:
@@ -92,6 +97,11 @@ class Registration:
             raise RegistrationRefusal(
                 "registration.derive_bps", "The share owed by derivatives is 0 to 100 %.", limit=BPS,
                 actual=self.derive_bps,
+            )  # fmt: skip
+        if not 0 <= self.max_stack_bps <= BPS:
+            raise RegistrationRefusal(
+                "registration.max_stack_bps", "What a dataset may owe to its ancestors is 0 to 100 %.", limit=BPS,
+                actual=self.max_stack_bps,
             )  # fmt: skip
 
     def typed_data(self, domain: Domain) -> TypedData:
@@ -109,6 +119,7 @@ class Registration:
                 "splits": NO_DIGEST if self.splits is None else self.splits.raw,
                 "parents": tuple(parent.dataset for parent in self.parents),
                 "parentLicenses": tuple(parent.reference for parent in self.parents),
+                "maxStackBps": self.max_stack_bps,
                 "deadline": self.deadline,
             },
         )

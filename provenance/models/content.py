@@ -97,6 +97,9 @@ class Submission(models.Model):
     derive_bps = models.PositiveIntegerField(default=0)
     open_derive = models.BooleanField(default=False)
     splits = models.CharField(max_length=DIGEST_LENGTH, blank=True, default="")
+    max_stack_bps = models.PositiveIntegerField(
+        default=0, help_text="Most that it may owe to all its ancestors, as the creator confirmed"
+    )
     wallet = models.JSONField(null=True, default=None)
     confirmed = models.DateTimeField(null=True, default=None)
     intent_key = models.CharField(max_length=200, blank=True, default="")

@@ -8,7 +8,7 @@ from cadastre.folder import files_of
 from marketplace.api.names import id_of
 from marketplace.core.presets import PRESETS
 from marketplace.models import Contributor, Draft
-from provenance.models import Match, Submission, SubmittedFile
+from provenance.models import DatasetRecord, Match, Submission, SubmittedFile
 from tests.api.conftest import PRICE, TABLE, metered, table
 
 pytestmark = pytest.mark.django_db
@@ -247,6 +247,23 @@ def test_terms_that_promise_more_than_the_parent_allows_are_all_listed(site, ada
     named = [{"dataset": id_of(parent.dataset), "license": id_of(license_row.pk)}]
     assert change(api, {"id": draft.pk}, parents=named).json()["parents"] == named
     assert not any("no license" in text for text in api.get(f"/drafts/{draft.pk}").json()["conflicts"])
+
+
+def test_the_review_says_what_the_parents_get_and_a_share_that_rose_is_reviewed_again(site, ada):
+    api = ada.api()
+    parent = site.publish(ada)
+    draft = site.draft(ada, {"derived.csv": table("derived")}, parents=[parent.dataset])
+    DatasetRecord.objects.update(derive_bps=500, stack_bps=300)
+    seen = api.get(f"/drafts/{draft.pk}/review").json()
+    assert (seen["conflicts"], seen["missing"]) == ([], [])
+    assert seen["public"]["parents"] == [{"dataset": id_of(parent.dataset), "share_bps": 500}]
+    assert seen["public"]["max_stack_bps"] == 800
+    DatasetRecord.objects.update(derive_bps=501)
+    stale = api.post(f"/drafts/{draft.pk}/confirm", {"digest": seen["digest"]})
+    assert (stale.status_code, stale.json()["code"]) == (409, "draft.changed_since_review")
+    digest = api.get(f"/drafts/{draft.pk}/review").json()["digest"]
+    assert api.post(f"/drafts/{draft.pk}/confirm", {"digest": digest}).status_code == 202
+    assert Submission.objects.get(pk=draft.submission).max_stack_bps == 801
 
 
 def test_a_copy_is_held_and_only_its_uploader_sees_which_records_match(site, ada, mallory):

@@ -73,7 +73,7 @@ class Register:
                 "owner": self.ring.address(signer),
                 "manifest": f"{self.count:064x}", "package": f"{self.count + 500:064x}",
                 "kind": "sealed", "open_derive": False, "derive_bps": bps, "splits": None, "parents": parents or [],
-                "deadline": deadline, **said,
+                "max_stack_bps": 10_000, "deadline": deadline, **said,
             },
             "derivations": [],
         }  # fmt: skip
@@ -178,6 +178,15 @@ def test_a_registration_that_the_registry_refuses_says_why(register: Register, r
     assert (malformed.state, malformed.code) == (IntentState.FAILED, "outbox.payload")
     register.follow()
     assert not DatasetRecord.objects.exists()
+
+
+def test_a_registration_that_would_owe_more_than_was_agreed_is_refused_with_both_figures(register: Register) -> None:
+    register.register(ADA)
+    parents = [{"dataset": 1, "license": None}]
+    refused = register.register(ADA, parents=parents, max_stack_bps=499)
+    assert (refused.state, refused.code) == (IntentState.FAILED, "chain.RegistryStackAboveAgreed")
+    assert "stackBps 500, maxStackBps 499" in refused.cause
+    assert register.register(ADA, parents=parents, max_stack_bps=500).state == IntentState.MINED
 
 
 def test_following_twice_and_twice_at_once_reads_every_event_once(register: Register) -> None:

@@ -8,6 +8,7 @@ from provenance.core.registration import registry_domain
 from provenance.models import (
     IntakeStatement,
     Intent,
+    IntentState,
     SignatureRequest,
     SignatureState,
     SubmissionState,
@@ -95,7 +96,7 @@ def test_the_intent_is_a_registration_that_the_owner_can_sign(ada):
     ada.work(submission)
     permit = ada.deployment.license_caip(7)
     ada.confirm(
-        submission, derive_bps=500, open_derive=True, splits="cd" * 32,
+        submission, derive_bps=500, open_derive=True, splits="cd" * 32, max_stack_bps=700,
         permits={parent.dataset: {"license": permit, "derivation": {"signer": "licensee/42"}}},
     )  # fmt: skip
     intent = Intent.objects.get(key=submission.intent_key)
@@ -104,6 +105,7 @@ def test_the_intent_is_a_registration_that_the_owner_can_sign(ada):
     assert registration.owner == ADDRESS
     assert (registration.manifest.hex, registration.package.hex) == (submission.manifest, submission.package)
     assert (registration.kind.name, registration.derive_bps, registration.open_derive) == ("SEALED", 500, True)
+    assert registration.max_stack_bps == 700
     assert (registration.parents[0].dataset, registration.parents[0].license) == (1, 7)
     assert intent.payload["derivations"] == [{"signer": "licensee/42"}]
     assert intent.payload["signer"] == f"owner/{ADA}"
@@ -141,6 +143,49 @@ def test_a_share_above_the_whole_is_refused(ada):
     with pytest.raises(Refusal) as refused:
         ada.confirm(submission, derive_bps=10_001)
     assert (refused.value.limit, refused.value.actual) == (10_000, 10_001)
+
+
+def test_parents_that_ask_for_more_than_everything_are_refused(ada):
+    submission = ada.submit({"a.txt": prose(1)})
+    with pytest.raises(Refusal) as refused:
+        ada.confirm(submission, max_stack_bps=10_001)
+    assert (refused.value.code, refused.value.limit, refused.value.actual) == ("submission.stack", 10_000, 10_001)
+    assert ada.confirm(submission, max_stack_bps=10_000).state == SubmissionState.REGISTERING
+
+
+def test_a_wallet_that_agreed_to_a_smaller_share_has_not_signed_a_larger_one(ada):
+    submission = ada.submit({"a.txt": prose(1)})
+    deadline = int(ada.clock.now.timestamp()) + 3600
+    asked = submissions.owner_consents(by=ADA, submission=submission.id, deadline=deadline, max_stack_bps=500)
+    wallet = {"deadline": deadline, "registration": signed(asked.registration)}
+    wallet["attestation"] = signed(asked.attestation)
+    with pytest.raises(Refusal):
+        ada.confirm(submission, wallet=wallet, max_stack_bps=900)
+    assert ada.confirm(submission, wallet=wallet, max_stack_bps=500).state == SubmissionState.REGISTERING
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The contract refused: RegistryStackAboveAgreed (stackBps 925, maxStackBps 500).",
+        "The node refused: something else.",
+    ],
+)
+def test_a_registration_that_failed_waits_for_the_creator_with_the_reason(ada, sentence):
+    submission = ada.submit({"a.txt": prose(1)})
+    ada.confirm(submission, max_stack_bps=500)
+    Intent.objects.update(state=IntentState.FAILED, cause=sentence)
+    ada.work(submission)
+    assert (submission.state, submission.confirmed) == (SubmissionState.AWAITING_CONFIRM, None)
+    if "Stack" in sentence:
+        assert (submission.refusal["code"], submission.refusal["limit"], submission.refusal["actual"]) == (
+            "submission.share_rose", 500, 925,
+        )  # fmt: skip
+        assert "9.25 %, no longer 5 %" in submission.refusal["title"]
+        assert "Look at the review again" in submission.refusal["todo"]
+    else:
+        assert submission.refusal["code"] == "submission.registration_failed"
+        assert sentence in submission.refusal["title"]
 
 
 def test_pinning_and_registering_are_shown(ada):

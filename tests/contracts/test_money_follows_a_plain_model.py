@@ -315,7 +315,7 @@ def _set_the_stage(net: Devnet) -> None:
     message = {
         "owner": ADA.address, "manifest": keccak(text="manifest"), "package": keccak(text="package"), "packageKind": 1,
         "openDerive": False, "deriveBps": 500, "splits": bytes(32), "parents": [], "parentLicenses": [],
-        "deadline": FAR,
+        "maxStackBps": 0, "deadline": FAR,
     }  # fmt: skip
     signature = net.sign(ADA, "Registration", message, domain="DatasetRegistry")
     net.transact(net.operator, "DatasetRegistry", "registerWithSig", struct("Registration", message), [], signature)

@@ -34,6 +34,7 @@ def registration(**changes):
                 "derive_bps": 500,
                 "splits": None,
                 "parents": (Parent(1), Parent(3, license=7)),
+                "max_stack_bps": 1_000,
                 "deadline": 1_900_000_000,
             }
             | changes
@@ -87,6 +88,7 @@ def test_a_derivation_needs_a_license():
         {"parents": (Parent(2), Parent(1))},
         {"parents": (Parent(1), Parent(1))},
         {"derive_bps": 10_001},
+        {"max_stack_bps": 10_001},
     ],
 )
 def test_what_the_registry_would_refuse_is_not_signed(change):
@@ -110,6 +112,15 @@ def test_a_stolen_signature_registers_nothing_under_another_owner_registry_or_ch
     ):
         with pytest.raises(Refusal):
             other.check_signer(signature, keys.address.lower())
+
+
+def test_a_signature_holds_for_no_larger_share_of_the_parents():
+    keys = Keys.from_key(b"\x01" * 32)
+    owner = keys.address.lower()
+    signature = bytes(keys.unsafe_sign_hash(registration(owner=owner).typed_data(DOMAIN).digest).signature)
+    registration(owner=owner).typed_data(DOMAIN).check_signer(signature, owner)
+    with pytest.raises(Refusal):
+        registration(owner=owner, max_stack_bps=1_001).typed_data(DOMAIN).check_signer(signature, owner)
 
 
 def test_the_other_s_of_a_signature_is_refused():

@@ -183,6 +183,7 @@ class Register:
             "registration": {
                 "owner": self.ring.address(signer), "manifest": manifest, "package": package, "kind": "sealed",
                 "open_derive": False, "derive_bps": bps, "splits": splits, "parents": parents,
+                "max_stack_bps": 10_000,
                 "deadline": int(self.now.timestamp()) + 100_000,
             },
             "derivations": derivations if any(derivations) else [],

@@ -38,7 +38,7 @@ from marketplace.queries.search import search_listings
 from provenance import ingest, packaging, publication, submissions
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.adapters.scanner import SignatureScanner
-from provenance.models import DatasetRecord, GrantRow, IntakeStatement, Submission
+from provenance.models import DatasetRecord, GrantRow, IntakeStatement, Intent, Submission
 from tests.trade.conftest import person
 from tests.trade.register import Register, terms
 
@@ -104,6 +104,23 @@ def priced(shop: Workshop, actor, draft: Draft, price: int | None = 5_000_000, *
         by=actor, draft=draft.pk, revision=draft.revision, terms=terms(**said).to_document(), price=price,
         now=shop.register.now,
     )  # fmt: skip
+
+
+def derived(shop: Workshop, ada, ben) -> tuple[Listing, Draft]:
+    """Ada's dataset, and Ben's draft that is built from it under a license, ready to be reviewed."""
+    parent = shop.register.publish(ada, price=1_000_000)
+    order = shop.register.buy_funded(ben, parent)
+    draft = shop.fill(ben, shop.open(ben), parents=[parent.pk])
+    draft = set_parent_licenses(
+        by=ben, draft=draft.pk, revision=draft.revision, licenses={parent.pk: order.license}, now=shop.register.now
+    )
+    return parent, priced(shop, ben, draft, derive_bps=0, uses=frozenset({Use.FINE_TUNE}))
+
+
+def raise_share(shop: Workshop, actor, parent: Listing, bps: int) -> None:
+    change_derive_share(by=actor, dataset=parent.pk, derive_bps=bps, now=shop.register.now)
+    shop.register.run()
+    assert DatasetRecord.objects.get(token=int(parent.pk.rpartition("/")[2])).derive_bps == bps
 
 
 def test_a_draft_becomes_a_live_listing_with_exactly_what_was_confirmed(shop: Workshop, ada):
@@ -247,12 +264,47 @@ def test_all_conflicts_with_the_parent_are_named_and_stop_the_confirmation(shop:
     assert DatasetRecord.objects.get(owner=shop.register.owner_address(ben)).ancestors == 1
 
 
+def test_a_parents_share_that_rose_since_the_review_has_to_be_reviewed_again(shop: Workshop, ada, ben):
+    parent, draft = derived(shop, ada, ben)
+    seen = review_draft(draft, now=shop.register.now)
+    assert (seen.owed.shares, seen.owed.stack_bps) == ({parent.pk: 1_000}, 1_000)
+    raise_share(shop, ada, parent, 9_000)
+    with pytest.raises(DraftRefusal) as refused:
+        confirm_draft(by=ben, draft=draft.pk, digest=seen.digest, now=shop.register.now)
+    assert refused.value.code == "draft.changed_since_review"
+    assert review_draft(draft, now=shop.register.now).owed.stack_bps == 9_000
+    assert not Draft.objects.filter(pk=draft.pk, state=Draft.State.CONFIRMED).exists()
+
+
+def test_a_parent_that_raises_its_share_after_the_confirmation_binds_nobody_to_it(shop: Workshop, ada, ben):
+    parent, draft = derived(shop, ada, ben)
+    # Wanted before Ben confirms and mined before he registers: his review could not show it.
+    change_derive_share(by=ada, dataset=parent.pk, derive_bps=9_000, now=shop.register.now)
+    shop.register.world.development.advance(2)
+    shop.confirm(ben, draft)
+    intent = Intent.objects.get(key=Submission.objects.get(pk=draft.submission).intent_key)
+    assert intent.payload["registration"]["max_stack_bps"] == 1_000
+    shop.publish(draft)
+    draft.refresh_from_db()
+    assert draft.state == Draft.State.OPEN
+    assert draft.refusal is not None
+    assert [draft.refusal[name] for name in ("code", "limit", "actual")] == ["submission.share_rose", 1_000, 9_000]
+    assert DatasetRecord.objects.count() == 1
+    raise_share(shop, ada, parent, 500)
+    assert review_draft(draft, now=shop.register.now).owed.stack_bps == 500
+    shop.confirm(ben, draft)
+    shop.publish(draft)
+    made = DatasetRecord.objects.get(owner=shop.register.owner_address(ben))
+    assert made.stack_bps == 500
+    raise_share(shop, ada, parent, 2_000)
+    draft.refresh_from_db()
+    assert review_draft(draft, now=shop.register.now).owed.stack_bps == 500, "what was registered is fixed"
+
+
 def test_a_registration_that_fails_lets_the_creator_confirm_again(shop: Workshop, ada):
     draft = priced(shop, ada, shop.fill(ada, shop.open(ada)))
     shop.confirm(ada, draft)
     Submission.objects.update(splits="zz")
-    from provenance.models import Intent
-
     Intent.objects.filter(kind="registry.register").update(payload={"registration": {}})
     shop.publish(draft)
     draft.refresh_from_db()

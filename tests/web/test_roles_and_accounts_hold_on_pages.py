@@ -11,7 +11,7 @@ from marketplace.actions.custody import derive_addresses
 from marketplace.actions.members import accept_invitation, invite_member
 from marketplace.models import Draft, Membership, Order
 from marketplace.queries.actors import Actor, actor_of_user
-from provenance.models import Submission, SubmissionState, SubmittedFile
+from provenance.models import DatasetRecord, Submission, SubmissionState, SubmittedFile
 from tests.api.conftest import PRICE, RECIPIENT, Person, Site, table
 from tests.web.town import browser
 
@@ -89,6 +89,20 @@ def test_a_share_promised_to_an_account_does_not_tell_its_e_mail_address(site: S
         assert ada.actor.membership.user.email not in page, address
     assert "ada@example.org" not in mallory.api().get(f"/drafts/{draft.pk}").content.decode()
     assert "<td>ada</td>" in client.get(f"/publish/{draft.pk}/terms").content.decode()
+
+
+def test_the_review_shows_what_the_data_it_was_built_from_gets(site: Site, ada: Person, ben: Person):
+    parent = site.publish(ada, title="Sunspots")
+    draft = site.draft(ben, {"b.csv": table("b")}, parents=[parent.dataset])
+    address = f"/publish/{draft.pk}/review"
+    for own, above, words in (
+        (0, 0, ("<dd>Sunspots</dd>",)),
+        (500, 250, ("Sunspots, which gets 5 % of what this one earns", "at most 7.5 % of what this one earns")),
+    ):
+        DatasetRecord.objects.update(derive_bps=own, stack_bps=above)
+        page = browser(ben).get(address).content.decode()
+        assert all(word in page for word in words), page
+        assert ("of what this one earns" in page) == bool(own)
 
 
 def test_nobodys_letter_box_is_filled_by_inviting_again_and_again(site: Site, ada: Person, monkeypatch):

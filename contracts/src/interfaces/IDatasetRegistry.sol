@@ -15,6 +15,8 @@ interface IDatasetRegistry {
     /// @param splits SHA-256 of the splits document, or 0 when the owner takes all.
     /// @param parents Dataset ids, strictly ascending, at most 16.
     /// @param parentLicenses For each parent: `(source << 64) | license`, or 0 if the parent is open or has the same owner.
+    /// @param maxStackBps Most that this dataset may owe to all its ancestors (`stackBps`, basis points): a parent whose
+    /// share rises between signature and registration does not bind the child to it.
     /// @param deadline Last second (Unix time) at which the registration may be submitted.
     struct Registration {
         address owner;
@@ -26,6 +28,7 @@ interface IDatasetRegistry {
         bytes32 splits;
         uint256[] parents;
         uint256[] parentLicenses;
+        uint16 maxStackBps;
         uint256 deadline;
     }
 
@@ -100,6 +103,8 @@ interface IDatasetRegistry {
     error RegistryLicenseDoesNotPermit(uint256 licenseRef);
     /// @notice The upper bound counts shared ancestors once per path; it may refuse early.
     error RegistryStackTooHigh(uint256 stackBps, uint256 limit);
+    /// @notice The parents ask for more than the owner agreed to.
+    error RegistryStackAboveAgreed(uint256 stackBps, uint256 maxStackBps);
     /// @notice The upper bound counts shared ancestors once per path; it may refuse early.
     error RegistryTooManyAncestors(uint256 ancestors, uint256 limit);
     error RegistryVersionConflict(uint256 dataset, uint256 latest, uint256 expected);

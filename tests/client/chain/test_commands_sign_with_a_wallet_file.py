@@ -22,6 +22,9 @@ from marketplace.models import Draft, LicenseRow, Listing, Order, VoucherRow
 from marketplace.queries.actors import Actor
 from provenance.adapters.http_api import ApiRefusal
 from provenance.adapters.wallet_file import open_wallet
+from provenance.core.canonical import document_digest
+from provenance.core.entry import rights_attestation
+from provenance.core.registration import PackageKind, Parent, Registration, registry_domain
 from provenance.models import DatasetRecord
 from provenance.ports import KeyRefusal
 from tests.trade.register import RECIPIENT, Register, terms
@@ -168,6 +171,32 @@ def test_publish_with_a_wallet(shop: Workshop, ada, run, keyfile, meanwhile, mon
     assert DatasetRecord.objects.get().owner == address()
     listing = Listing.objects.select_related("offer").get()
     assert (listing.state, listing.offer.price) == ("listed", 5_000_000)
+
+
+def test_a_wallet_agrees_to_no_larger_share_of_the_parents_than_the_review_showed():
+    pins = {"deployment": {"chain": 31337, "registry": address(STRANGER), "market": "0x" + "22" * 20}}
+    manifest, package = {"title": "Streets"}, {"kind": "sealed"}
+
+    def review(*, shown: int, asked: int) -> dict[str, Any]:
+        registration = Registration(
+            owner=address(), manifest=document_digest(manifest), package=document_digest(package),
+            kind=PackageKind.SEALED, open_derive=False, derive_bps=0, splits=None, parents=(Parent(1),),
+            max_stack_bps=asked, deadline=9,
+        )  # fmt: skip
+        domain = registry_domain(31337, address(STRANGER))
+        rights = rights_attestation(domain, address(), registration.manifest)
+        wanted = {"deadline": 9, "owner": address(), "derivations": [], "attestation": rights.to_json()}
+        return {
+            "public": {"manifest": manifest, "package": package, "max_stack_bps": shown},
+            "wallet": {**wanted, "registration": registration.typed_data(domain).to_json()},
+        }
+
+    asked: list[Any] = []
+    wallet = Wallet(address(), lambda typed: asked.append(typed) or signed(typed), pins)  # type: ignore[func-returns-value]
+    with pytest.raises(WalletRefusal) as refused:
+        wallet.sign_registration(review(shown=500, asked=501))
+    assert (refused.value.limit, refused.value.actual, asked) == ("500", "501", [])
+    assert wallet.sign_registration(review(shown=500, asked=500))["registration"].startswith("0x")
 
 
 def test_a_wrong_passphrase_and_a_broken_file_open_nothing(keyfile: Path, tmp_path: Path):
