@@ -13,8 +13,9 @@ from marketplace.core.royalty import allocate
 from marketplace.models import Contributor, Draft
 from marketplace.queries.catalog import current_fee_bps, fee_part, title_of
 from marketplace.queries.deployments import current_deployment, payment_token
+from marketplace.queries.lineage import owed_by
 from provenance.core.lineage import Edge, Lineage
-from provenance.models import DatasetRecord, Deployment, ParentEdge, Submission
+from provenance.models import Deployment, ParentEdge, Submission
 
 GIVEN_AWAY = gettext_noop("Licenses are given away: nobody pays, and nobody is paid.")
 _NEW = 0
@@ -133,9 +134,9 @@ def worked_example(draft: Draft, submission: Submission, *, price: int | None = 
 
 
 def _lineage(submission: Submission, deployment: Deployment) -> Lineage:
-    numbers = [AssetName.parse(parent["dataset"], AssetKind.DATASET).number or 0 for parent in submission.parents]
-    parents = DatasetRecord.objects.filter(deployment=deployment, token__in=numbers)
-    edges = {Edge(_NEW, record.token, record.derive_bps) for record in parents}
+    owed = owed_by([str(parent["dataset"]) for parent in submission.parents], dataset=submission.dataset)
+    shares = ((AssetName.parse(parent, AssetKind.DATASET).number or 0, bps) for parent, bps in owed.shares.items())
+    edges = {Edge(_NEW, number, bps) for number, bps in shares}
     seen: set[int] = set()
     level = {edge.parent for edge in edges}
     while level:

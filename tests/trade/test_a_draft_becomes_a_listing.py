@@ -35,6 +35,7 @@ from marketplace.queries.addresses import AddressRefusal
 from marketplace.queries.catalog import listing_at
 from marketplace.queries.drafts import DraftRefusal, review_draft
 from marketplace.queries.search import search_listings
+from marketplace.queries.worked_example import worked_example
 from provenance import ingest, packaging, publication, submissions
 from provenance.adapters.blocks_local import LocalBlocks
 from provenance.adapters.scanner import SignatureScanner
@@ -299,6 +300,8 @@ def test_a_parent_that_raises_its_share_after_the_confirmation_binds_nobody_to_i
     raise_share(shop, ada, parent, 2_000)
     draft.refresh_from_db()
     assert review_draft(draft, now=shop.register.now).owed.stack_bps == 500, "what was registered is fixed"
+    example = worked_example(draft, Submission.objects.get(pk=draft.submission))
+    assert [line.bps for line in example.ancestors] == [500]
 
 
 def test_a_registration_that_fails_lets_the_creator_confirm_again(shop: Workshop, ada):
