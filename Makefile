@@ -22,11 +22,11 @@ demo: setup ## run the whole story on a fresh instance and verify every step (va
 	@exec $(PY) manage.py demo $(ARGS)
 
 test: .venv/.dev node_modules/.done ## run all tests; a missing service skips its tests unless CADASTRE_REQUIRE=all
-	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-postgres: .venv/.dev node_modules/.done ## run the tests that touch the database on PostgreSQL and Redis
 	@$(PY) -m tests.services postgres redis -- \
-		$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile -m "database and not browser and not bulk" $(ARGS)
+		$(PY) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "database and not browser and not bulk" $(ARGS)
 
 check: .venv/.dev ## lint, format, types, floors, migrations
 	@$(PY) -m ruff check .

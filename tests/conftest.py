@@ -24,11 +24,15 @@ settings.load_profile("cadastre")
 WSGIRequestHandler.disable_nagle_algorithm = True
 expect.set_options(timeout=60_000)
 
+LONGEST = {"journey", "faults", "contracts"}
+"""Whole instances, and forge: begun first, so that at the end no process waits for the last file of another."""
+
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "client", "admin_client"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what touches the database or the browser, so that each can be chosen: `-m "database and not browser"`."""
+    """Put the longest first, and mark what touches the database or the browser: `-m "database and not browser"`."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & DATABASE_FIXTURES or item.get_closest_marker("django_db"):

@@ -137,7 +137,7 @@ def test_from_the_search_to_the_last_payout(enter: Callable[..., Visitor], town:
     expect(rows.filter(has_text="license").filter(has_text="20.00 tUSD").filter(has_text="0.50 tUSD")).to_have_count(1)
     expect(rows.filter(has_text="use").filter(has_text="20.00 tUSD").filter(has_text="0.50 tUSD")).to_have_count(1)
     earner.clicks("The whole settlement")
-    earner.reads("cadastre audit-settlement")
+    earner.reads(f"cadastre --site {town.url} audit-settlement 1 --pins pins.json")
 
     sharer.goes("/earnings")
     sharer.reloads_until("✓ paid")

@@ -193,7 +193,7 @@ def test_a_file_can_be_taken_out_again(enter: Callable[..., Visitor], town: Town
     ada.page.locator("#pick-files").set_input_files([pictures / name for name in names])
     expect(ada.page.locator("#upload-state")).to_contain_text("All 2 files have arrived")
     ada.touches("Remove moon.png")
-    expect(ada.page.locator("#upload-state")).to_contain_text("All 1 files have arrived")
+    expect(ada.page.locator("#upload-state")).to_contain_text("The file has arrived")
     ada.page.reload()
     expect(row(ada, "flower.jpg")).to_contain_text("✓ arrived")
     expect(row(ada, "moon.png")).to_have_count(0)
