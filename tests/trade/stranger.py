@@ -78,7 +78,7 @@ class Stranger:
         """
         made = [hashlib.sha256(f"{what}{word}".encode()).hexdigest() for what in ("m", "p")]
         documents = [bytes.fromhex(given or own) for given, own in zip((manifest, package), made, strict=True)]
-        terms = (self.address, *documents, kind, False, 0, splits, [], [], NEVER)
+        terms = (self.address, *documents, kind, False, 0, splits, [], [], 0, NEVER)
         self.call("DatasetRegistry", "register", terms, [])
         return int(self.register.world.chain.read("DatasetRegistry", "datasetOf", self.address, documents[0]))  # type: ignore[call-overload]
 
