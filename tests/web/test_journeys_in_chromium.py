@@ -124,8 +124,9 @@ def test_an_upload_goes_on_after_a_dropped_connection_and_a_reload(
         page.wait_for_timeout(50)
     assert set(SubmittedFile.objects.values_list("received", flat=True)) == {0}
 
-    page.unroute(cut)
+    # Before the way is free again: else what the page tries anew could arrive in between.
     page.reload()
+    page.unroute(cut)
     expect(page.get_by_text("choose the file again to go on").first).to_be_visible()
     page.get_by_role("button", name="These are all files").click()
     expect(page.locator("#upload-state")).to_contain_text("have not arrived whole")
