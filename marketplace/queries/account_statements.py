@@ -52,8 +52,9 @@ def account_statement(account: Account, token: str, *, year: int, month: int) ->
 
 
 def _arrived(account: Account, token: str, start: datetime, end: datetime) -> tuple[Movement, ...]:
+    # Every settlement names every payee; most earned nothing in it.
     paid = payouts_of(account).filter(
-        settlement__token=token, state=PayoutRow.State.PAID, changed__gte=start, changed__lt=end
+        settlement__token=token, state=PayoutRow.State.PAID, amount__gt=0, changed__gte=start, changed__lt=end
     )
     return tuple(
         Movement(row.changed, row.amount, _("Income of period %(epoch)s") % {"epoch": row.settlement.epoch}, row.tx)

@@ -176,9 +176,7 @@ def when(moment: datetime | int | str | None, relative: bool = False) -> SafeStr
         moment = datetime.fromtimestamp(moment, tz=UTC)
     elif isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
-    moment = moment.astimezone(UTC)
-    shown = f"{moment.day} {moment:%b %Y, %H:%M} UTC"
-    machine = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    machine, shown = _in_utc(moment)
     # The browser says how long ago it was: beside it, or to whoever points at it.
     return format_html(
         '<time datetime="{}"{}>{}</time>', machine, SafeString(" data-relative" if relative else ""), shown
@@ -188,9 +186,14 @@ def when(moment: datetime | int | str | None, relative: bool = False) -> SafeStr
 @register.simple_tag
 def ago(moment: datetime) -> SafeString:
     """Show how long ago something was, where there is room for one time only; the moment in UTC is its title."""
-    moment = moment.astimezone(UTC)
-    shown, machine = f"{moment.day} {moment:%b %Y, %H:%M} UTC", f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    machine, shown = _in_utc(moment)
     return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', machine, shown, shown)
+
+
+def _in_utc(moment: datetime) -> tuple[str, str]:
+    """Return a moment for programs and for people."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}", f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
 @register.simple_tag

@@ -6,22 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from provenance.adapters.evm import EvmChain
 from provenance.adapters.local_node import DEVELOPMENT_CHAIN_ID, answers_as
 from provenance.adapters.local_process import free_port
+from tests.faults.instance import until
 from tests.services import chain
 
 ROOT = Path(__file__).parents[2]
-
-
-def until(answer, *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not answer():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_chain_alone_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
@@ -40,15 +33,15 @@ def test_a_chain_alone_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> N
 
     running = manage("chain", "--port", str(port))
     try:
-        until(lambda: answers_as(url, DEVELOPMENT_CHAIN_ID))
+        until("an answer of the chain", lambda: answers_as(url, DEVELOPMENT_CHAIN_ID))
         assert manage("migrate", "--verbosity", "0").wait() == 0
         assert manage("deploy_contracts").wait() == 0
         deployed = head()
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
         running = manage("chain", "--port", str(port))
-        until(lambda: answers_as(url, DEVELOPMENT_CHAIN_ID))
-        until(lambda: head() > deployed)
+        until("an answer of the chain", lambda: answers_as(url, DEVELOPMENT_CHAIN_ID))
+        until("another block", lambda: head() > deployed)
         assert manage("deploy_contracts").wait() == 0, "the chain that comes back has the contracts"
     finally:
         running.send_signal(signal.SIGTERM)

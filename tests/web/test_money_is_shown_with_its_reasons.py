@@ -88,6 +88,8 @@ def test_a_statement_tells_what_was_paid_to_addresses_from_the_balance(story: St
     rows = list(csv.DictReader(io.StringIO(client.get(f"{address}?csv").content.decode())))
     assert [(row["amount"], row["where"], row["cause"]) for row in rows] == [("23.40", "chain", tx)]
     assert "Paid to your own addresses" not in text_of(browser(story.cleo).get(address))
+    PayoutRow.objects.filter(pk=story.payout.pk).update(amount=0)
+    assert "Paid to your own addresses" not in text_of(client.get(address)), "a period in which nothing was earned"
 
 
 @pytest.mark.parametrize("month", ["2026-13", "x", "2026-00", "1999-01", "2026-1²"])

@@ -1,3 +1,5 @@
+"""Who sees the dashboard is said on the machine, and a load balancer needs no account."""
+
 from __future__ import annotations
 
 import pytest
